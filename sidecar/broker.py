@@ -1,0 +1,1 @@
+"""From a proven caller and what it asks for to a live access token."""

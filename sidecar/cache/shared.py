@@ -1,0 +1,53 @@
+"""The ports by which several processes agree: leases that order attempts, a feed that says what changed.
+
+In one process a lock and a call would do. Over Redis the same words must hold although a process can be
+killed between any two steps, so a lease has an owner and an end, and a feed knows whether it is current.
+
+Scope: the ports. `sidecar.storage` implements them for one process and over Redis.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Leases(Protocol):
+    """Named locks with an owner and an end; `ttl` is seconds. Raises `StoreUnavailableError`.
+
+    A lease orders attempts and proves nothing: its holder may have been paused past its end.
+    """
+
+    async def acquire(self, name: str, *, owner: str, ttl: float) -> bool: ...
+
+    async def renew(self, name: str, *, owner: str, ttl: float) -> bool:
+        """Give the lease `ttl` more seconds if `owner` still holds it; say whether."""
+        ...
+
+    async def release(self, name: str, *, owner: str) -> None:
+        """End the lease if `owner` holds it; somebody else's lease is left alone."""
+        ...
+
+
+class ChangeFeed(Protocol):
+    """Which users' grants were written, by whichever process, told at once and at most once."""
+
+    def listen(self, heard: Callable[[str], None]) -> Callable[[], None]:
+        """Call `heard` with the tag of every changed user; return what ends the listening.
+
+        `heard` is called in the event loop and must not block. A feed that was interrupted tells nothing of
+        what it missed: ask `is_current` before trusting a memory.
+        """
+        ...
+
+    @property
+    def is_current(self) -> bool:
+        """Whether changes of the last seconds would have been heard."""
+        ...
+
+    @property
+    def deaf_since(self) -> float | None:
+        """Since when (monotonic seconds) nothing has been heard, none while the feed is current."""
+        ...

@@ -1,0 +1,1 @@
+"""Everything in one process, to see the main job done."""

@@ -1,0 +1,1 @@
+"""Users' consents: their life, their choice, their sealing, their refresh."""

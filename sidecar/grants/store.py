@@ -1,0 +1,183 @@
+"""Keep grants: open them when read, seal them when written, and let versions decide.
+
+Scope: one app's grants over any `GrantRecords`. The index key, made once on first start, is opened here.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sidecar.crypto.envelope import SealBrokenError, seal, unseal
+from sidecar.crypto.fingerprint import length_prefixed
+from sidecar.errors import ConfigurationError, StoreUnavailableError
+from sidecar.grants.model import Account, Event, Grant, GrantId, Owner, TokenSet, UserTag
+from sidecar.grants.resolution import same_account
+from sidecar.grants.sealing import GrantSeal, new_grant_id, user_of
+
+if TYPE_CHECKING:
+    from sidecar.clock import Clock
+    from sidecar.crypto.keyring import Keyring
+    from sidecar.grants.records import GrantRecords, Spending
+
+INDEX_KEY = "index-key"
+INDEX_KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """What a user gave, wherever it came from: a connect flow or an import."""
+
+    owner: Owner
+    provider: str
+    account: Account
+    tokens: TokenSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A grant as it is kept now, and whether it is a new one."""
+
+    grant: Grant
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantPage:
+    """A part of all grants; `after` continues it and is empty at the end."""
+
+    grants: tuple[Grant, ...]
+    after: str
+
+
+class GrantStore:
+    """The grants of one app.
+
+    Every method raises `StoreUnavailableError` while the store is out of reach, and until `open` succeeded.
+    """
+
+    def __init__(self, app: str, keyring: Keyring, records: GrantRecords, clock: Clock) -> None:
+        self._app = app
+        self._keyring = keyring
+        self._records = records
+        self._clock = clock
+        self._open_seal: GrantSeal | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._open_seal is not None
+
+    async def open(self) -> None:
+        """Read the index key, or make it on the first start of an app.
+
+        Raises `ConfigurationError` when the key does not open under the configured encryption keys, or is
+        gone while grants exist: every user would silently look as if they had none.
+        """
+        if self._open_seal is not None:
+            return
+        place = {"context": b"index-key", "identity": length_prefixed(INDEX_KEY, self._app)}
+        sealed = await self._records.read_meta(INDEX_KEY)
+        if sealed is None:
+            if not await self._records.is_empty():
+                raise ConfigurationError(
+                    "store: the index key is missing although grants exist; restore it from a backup"
+                )
+            fresh = seal(self._keyring, secrets.token_bytes(INDEX_KEY_BYTES), **place)
+            sealed = await self._records.write_meta_once(INDEX_KEY, fresh)
+        try:
+            index_key = unseal(self._keyring, sealed, **place)
+        except SealBrokenError as exc:
+            raise ConfigurationError(
+                f"encryption.keys: the store was sealed with other keys ({exc}); configure the key it names"
+            ) from exc
+        self._open_seal = GrantSeal(self._app, self._keyring, index_key)
+
+    def tag(self, owner: Owner) -> UserTag:
+        return self._seal.tag(owner)
+
+    async def of_user(self, owner: Owner) -> tuple[Grant, ...]:
+        found = await self._records.of_user(self._seal.tag(owner))
+        return tuple(self._seal.open(record) for record in found.records)
+
+    async def get(self, grant: GrantId) -> Grant | None:
+        """Return the grant, none for an unknown id or a text that is no id."""
+        if user_of(grant) is None:
+            return None
+        record = await self._records.get(grant)
+        return None if record is None else self._seal.open(record)
+
+    async def consented(self, consent: Consent) -> Kept:
+        """Keep what the user gave: over the grant for that account if there is one (same id), else anew."""
+        user = self._seal.tag(consent.owner)
+        while True:
+            found = await self._records.of_user(user)
+            existing = self._find([self._seal.open(record) for record in found.records], consent)
+            if existing is not None:
+                renewed = self._renew(existing, consent)
+                if await self.replace(renewed, version=existing.version):
+                    return Kept(grant=renewed, is_new=False)
+                continue
+            grant = self._create(user, consent)
+            if await self._records.add(self._seal.close(grant), revision=found.revision):
+                return Kept(grant=grant, is_new=True)
+
+    async def replace(self, grant: Grant, *, version: int) -> bool:
+        """Write `grant` if the kept one still has `version`; say whether."""
+        return await self._records.replace(self._seal.close(grant), version=version)
+
+    async def remove(self, grant: GrantId) -> bool:
+        return user_of(grant) is not None and await self._records.remove(grant)
+
+    async def page(self, *, after: str = "", limit: int = 100) -> GrantPage:
+        page = await self._records.page(after=after, limit=limit)
+        return GrantPage(grants=tuple(self._seal.open(record) for record in page.records), after=page.after)
+
+    async def begin_spending(self, grant: Grant, *, until: float) -> Spending:
+        """Note that this version's refresh token is being spent; see `GrantRecords.begin_spending`."""
+        return await self._records.begin_spending(
+            grant.id, version=grant.version, now=self._clock.now(), until=until
+        )
+
+    async def end_spending(self, grant: Grant) -> None:
+        await self._records.end_spending(grant.id, version=grant.version)
+
+    async def ping(self) -> None:
+        await self._records.ping()
+
+    @property
+    def _seal(self) -> GrantSeal:
+        if self._open_seal is None:
+            raise StoreUnavailableError(
+                "The store has not been reached yet. Try again shortly.", retry_after=1.0
+            )
+        return self._open_seal
+
+    def _find(self, grants: list[Grant], consent: Consent) -> Grant | None:
+        account = consent.account
+        for grant in grants:
+            if grant.provider != consent.provider:
+                continue
+            if grant.account == account or same_account(grant, account.identifier or account.label):
+                return grant
+        return None
+
+    def _renew(self, grant: Grant, consent: Consent) -> Grant:
+        account = Account(
+            label=consent.account.label or grant.account.label,
+            identifier=consent.account.identifier or grant.account.identifier,
+        )
+        renewed = grant.after(Event.CONSENTED, at=self._clock.now(), tokens=consent.tokens)
+        return replace(renewed, account=account)
+
+    def _create(self, user: UserTag, consent: Consent) -> Grant:
+        now = self._clock.now()
+        return Grant(
+            id=new_grant_id(user),
+            owner=consent.owner,
+            provider=consent.provider,
+            account=consent.account,
+            tokens=consent.tokens,
+            created_at=now,
+            updated_at=now,
+        )

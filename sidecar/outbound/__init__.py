@@ -1,0 +1,1 @@
+"""Our own calls, to identity providers and token endpoints; never the proxied traffic."""

@@ -1,0 +1,1 @@
+"""Who may use which provider, and how: rules, their parsing, their evaluation."""

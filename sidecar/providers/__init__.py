@@ -1,0 +1,1 @@
+"""The OAuth APIs a token may go to, and their token endpoints."""

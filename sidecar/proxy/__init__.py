@@ -1,0 +1,1 @@
+"""The data plane: target, credential, rewriting and the exchange with the provider."""

@@ -1,0 +1,1 @@
+"""The configuration: its model, its sources, its check."""

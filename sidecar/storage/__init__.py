@@ -1,0 +1,1 @@
+"""The stores: the only place that knows SQL or Redis."""

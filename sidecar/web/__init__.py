@@ -1,0 +1,1 @@
+"""What the aiohttp surfaces share: problem documents and health."""
