@@ -62,7 +62,7 @@ class GrantSeal:
         return Record(id=grant.id, version=grant.version, sealed=sealed)
 
     def open(self, record: Record) -> Grant:
-        """Raises `SealBrokenError` when the record was moved, changed, or sealed by a key we lack."""
+        """Open a record. Raises `SealBrokenError` when it was moved, changed, or sealed by a key we lack."""
         plaintext = unseal(self._keyring, record.sealed, **self._place(record.id, record.version))
         return _from_json(json.loads(plaintext), record)
 

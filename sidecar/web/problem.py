@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sidecar.errors import SidecarError
 
 CONTENT_TYPE: Final = "application/problem+json"
-TYPE_BASE: Final = "https://grant-sidecar.dev/errors/"
+TYPE_BASE: Final = "urn:grant-sidecar:error:"
 
 # RFC 9209 §2.3: the proxy error types that fit; where none does, `error` is left out.
 PROXY_ERRORS: Final = {
