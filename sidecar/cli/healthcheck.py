@@ -1,0 +1,52 @@
+"""`sidecar healthcheck`: ask a running sidecar whether it is ready, for containers without curl."""
+
+from __future__ import annotations
+
+import http.client
+from typing import TYPE_CHECKING, Final
+
+from sidecar.cli.outcome import Exit, add_config_argument, say
+
+if TYPE_CHECKING:
+    import argparse
+
+ASK_TIMEOUT: Final = 3.0
+"""Seconds; below the interval of any sensible health check."""
+PATHS: Final = {"live": "/livez", "ready": "/readyz", "startup": "/startupz"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_argument(parser)
+    parser.add_argument("--address", metavar="HOST:PORT", help="the ops listener (default: from the settings)")
+    parser.add_argument("--probe", choices=tuple(PATHS), default="ready", help="what to ask for")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit 0 when the answer is 200, 1 when it is another, 69 when there is none."""
+    address = arguments.address or _configured_address(arguments)
+    connection = http.client.HTTPConnection(_reachable(address), timeout=ASK_TIMEOUT)
+    try:
+        connection.request("GET", PATHS[arguments.probe])
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        say(f"sidecar: no answer from the ops listener at {address}")
+        return Exit.UNAVAILABLE
+    finally:
+        connection.close()
+    say(f"{arguments.probe}: {status}")
+    return Exit.OK if status == http.client.OK else Exit.FAILED
+
+
+def _configured_address(arguments: argparse.Namespace) -> str:
+    import os
+
+    from sidecar.settings.sources import load_settings
+
+    return load_settings(arguments.config, os.environ).listen.ops
+
+
+def _reachable(address: str) -> str:
+    """A listener bound to every address is asked on loopback."""
+    host, _, port = address.rpartition(":")
+    return {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}.get(host, host) + f":{port}"  # noqa: S104 - compared, not bound
