@@ -121,6 +121,10 @@ class UnknownProviderError(SidecarError, code="unknown_provider", status=404):
     """No provider of that name is configured."""
 
 
+class NotFoundError(SidecarError, code="not_found", status=404):
+    """Nothing is served here, or nothing you may see."""
+
+
 class MethodNotAllowedError(SidecarError, code="method_not_allowed", status=405):
     """The method is not served here."""
 
@@ -147,6 +151,10 @@ class RateLimitedError(SidecarError, code="rate_limited", status=429, retryable=
 
 class HeadTooLargeError(SidecarError, code="head_too_large", status=431):
     """The request head is larger than the configured limit."""
+
+
+class InternalError(SidecarError, code="internal_error", status=500):
+    """Something failed inside the sidecar; its log says what, under the id of this request."""
 
 
 class BadUpstreamError(SidecarError, code="bad_upstream", status=502, retryable=True):
