@@ -37,8 +37,9 @@ class ChangeFeed(Protocol):
     def listen(self, heard: Callable[[str], None]) -> Callable[[], None]:
         """Call `heard` with the tag of every changed user; return what ends the listening.
 
-        `heard` is called in the event loop and must not block. A feed that was interrupted tells nothing of
-        what it missed: ask `is_current` before trusting a memory.
+        An empty tag means that changes may have been missed: anything may have changed. It is told whenever
+        an interrupted feed hears again, because `is_current` alone forgets an interruption that is over.
+        `heard` is called in the event loop and must neither block nor raise.
         """
         ...
 
