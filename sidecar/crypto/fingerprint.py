@@ -17,7 +17,8 @@ def length_prefixed(*parts: str | bytes) -> bytes:
     """Join the parts so that different lists of parts never give the same bytes."""
     out = bytearray()
     for part in parts:
-        raw = part.encode() if isinstance(part, str) else part
+        # A JSON escape can put half a surrogate pair into a subject; it is a name like any other here.
+        raw = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         out += len(raw).to_bytes(4, "big") + raw
     return bytes(out)
 

@@ -5,6 +5,7 @@ Scope: one app's grants over any `GrantRecords`. The index key, made once on fir
 
 from __future__ import annotations
 
+import logging
 import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -19,10 +20,12 @@ from sidecar.grants.sealing import GrantSeal, new_grant_id, user_of
 if TYPE_CHECKING:
     from sidecar.clock import Clock
     from sidecar.crypto.keyring import Keyring
-    from sidecar.grants.records import GrantRecords, Spending
+    from sidecar.grants.records import GrantRecords, Record, Spending
 
 INDEX_KEY = "index-key"
 INDEX_KEY_BYTES = 32
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,8 @@ class GrantPage:
 class GrantStore:
     """The grants of one app.
 
-    Every method raises `StoreUnavailableError` while the store is out of reach, and until `open` succeeded.
+    Every method raises `StoreUnavailableError` while the store is out of reach, until `open` succeeded, and
+    for a grant that does not open under the configured keys.
     """
 
     def __init__(self, app: str, keyring: Keyring, records: GrantRecords, clock: Clock) -> None:
@@ -98,21 +102,21 @@ class GrantStore:
 
     async def of_user(self, owner: Owner) -> tuple[Grant, ...]:
         found = await self._records.of_user(self._seal.tag(owner))
-        return tuple(self._seal.open(record) for record in found.records)
+        return tuple(self._opened(record) for record in found.records)
 
     async def get(self, grant: GrantId) -> Grant | None:
         """Return the grant, none for an unknown id or a text that is no id."""
         if user_of(grant) is None:
             return None
         record = await self._records.get(grant)
-        return None if record is None else self._seal.open(record)
+        return None if record is None else self._opened(record)
 
     async def consented(self, consent: Consent) -> Kept:
         """Keep what the user gave: over the grant for that account if there is one (same id), else anew."""
         user = self._seal.tag(consent.owner)
         while True:
             found = await self._records.of_user(user)
-            existing = self._find([self._seal.open(record) for record in found.records], consent)
+            existing = self._find([self._opened(record) for record in found.records], consent)
             if existing is not None:
                 renewed = self._renew(existing, consent)
                 if await self.replace(renewed, version=existing.version):
@@ -131,7 +135,7 @@ class GrantStore:
 
     async def page(self, *, after: str = "", limit: int = 100) -> GrantPage:
         page = await self._records.page(after=after, limit=limit)
-        return GrantPage(grants=tuple(self._seal.open(record) for record in page.records), after=page.after)
+        return GrantPage(grants=tuple(self._opened(record) for record in page.records), after=page.after)
 
     async def begin_spending(self, grant: Grant, *, until: float) -> Spending:
         """Note that this version's refresh token is being spent; see `GrantRecords.begin_spending`."""
@@ -153,14 +157,21 @@ class GrantStore:
             )
         return self._open_seal
 
+    def _opened(self, record: Record) -> Grant:
+        # To leave a grant out that does not open would be to choose among the others as if it did not exist.
+        try:
+            return self._seal.open(record)
+        except SealBrokenError as exc:
+            raise _not_opened(exc) from exc
+
     def _find(self, grants: list[Grant], consent: Consent) -> Grant | None:
         account = consent.account
-        for grant in grants:
-            if grant.provider != consent.provider:
-                continue
-            if grant.account == account or same_account(grant, account.identifier or account.label):
-                return grant
-        return None
+        own = [grant for grant in grants if grant.provider == consent.provider]
+        exact = [grant for grant in own if grant.account == account]
+        named = [grant for grant in own if same_account(grant, account.identifier or account.label)]
+        fitting = exact or named
+        # Two grants that both go by the name are no reason to overwrite either.
+        return fitting[0] if len(fitting) == 1 else None
 
     def _renew(self, grant: Grant, consent: Consent) -> Grant:
         account = Account(
@@ -181,3 +192,12 @@ class GrantStore:
             created_at=now,
             updated_at=now,
         )
+
+
+def _not_opened(exc: SealBrokenError) -> StoreUnavailableError:
+    """Tell the operator which key is missing, and the caller only that the operator was told."""
+    log.error("a grant in the store does not open: %s; check encryption.keys", exc)
+    return StoreUnavailableError(
+        "The store holds a grant that cannot be opened. The operator finds the reason in the log.",
+        retry_after=30.0,
+    )
