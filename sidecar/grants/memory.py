@@ -25,6 +25,8 @@ REMEMBERED_USERS: Final = 100_000
 """About 60 MiB when every one of them has one token."""
 REMEMBERED_ASKS: Final = 64
 """Per user; a caller may spell an e-mail address in many ways, and each spelling is an ask."""
+MEMORY_TTL: Final = 3600.0
+"""Seconds; a user who has gone for the day needs no memory. Tokens end by their own time, long before."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,7 +73,7 @@ class TokenMemory:
     __slots__ = ("_by_key", "_by_tag")
 
     def __init__(self, clock: Clock) -> None:
-        self._by_key: LocalCache[Hashable, UserMemory] = LocalCache(REMEMBERED_USERS, clock=clock)
+        self._by_key: LocalCache[Hashable, UserMemory] = LocalCache(max_entries=REMEMBERED_USERS, clock=clock)
         self._by_tag: WeakValueDictionary[str, UserMemory] = WeakValueDictionary()
 
     def find(self, key: Hashable) -> UserMemory | None:
@@ -81,7 +83,7 @@ class TokenMemory:
         """Return the memory of the user `tag`, from now on found under `key` too."""
         memory = self._by_tag.get(tag) or UserMemory()
         self._by_tag[tag] = memory
-        self._by_key.put(key, memory)
+        self._by_key.put(key, memory, ttl=MEMORY_TTL)
         return memory
 
     def forget(self, tag: str) -> None:
