@@ -54,7 +54,7 @@ DEFAULT_FORMATS: Final = {
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
 # RFC 9110 §5.6.2.
 _FIELD_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_PARAMETER_NAME: Final = re.compile(r"[A-Za-z0-9._~-]+")
+_PARAMETER_NAME: Final = re.compile(r"[A-Za-z0-9._~\[\]-]+")
 # RFC 6749 §3.3: a scope is printable ASCII without blank, quote and backslash.
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 # Fields that frame or route the message; a token in one of them breaks the connection, not just the call.
@@ -224,7 +224,7 @@ def _placement(member: str, placement: Placement) -> Placement:
         _check_format(placement.format)
     if placement.kind is PlacementKind.QUERY:
         if not _PARAMETER_NAME.fullmatch(placement.name):
-            raise ValueError(f"{member}.name must be a query parameter of letters, digits and `._~-`")
+            raise ValueError(f"{member}.name must be a query parameter of letters, digits and `._~[]-`")
         return placement
     name = placement.name.lower()
     if not _FIELD_NAME.fullmatch(name) or name in _FRAMING_FIELDS or name.startswith(("proxy-", "sidecar-")):
@@ -233,8 +233,8 @@ def _placement(member: str, placement: Placement) -> Placement:
 
 
 def _check_format(text: str) -> None:
-    if text.count("{token}") != 1 or text.count("{") != 1 or text.count("}") != 1:
-        raise ValueError("must contain `{token}` once and no other braces")
+    if text.count("{token}") != 1:
+        raise ValueError("must contain `{token}` once")
     if not text.isascii() or not text.isprintable():
         raise ValueError("must be printable ASCII")
 
@@ -262,9 +262,10 @@ def _client(spec: ProviderSpec, *, default_method: str, token_url: str) -> OAuth
         return None
     if not token_url:
         raise ValueError("token_url is missing; a client_id is of use at a token endpoint only")
-    method = spec.auth_method or default_method
+    # A client without a secret is a public one (RFC 6749 §2.1), whatever its provider's others do.
+    method = spec.auth_method or (default_method if spec.client_secret else "none")
     if method != "none" and not spec.client_secret:
-        raise ValueError("client_secret is missing; a public client says so with auth_method: none")
+        raise ValueError("client_secret is missing; auth_method asks for it")
     if method == "none" and spec.client_secret:
         raise ValueError("client_secret is not used with auth_method: none")
     return OAuthClient(client_id=spec.client_id, client_secret=spec.client_secret, auth_method=method)

@@ -74,8 +74,8 @@ def origin_and_path(url: str) -> tuple[Origin, str]:
     parts = _split(url)
     if parts.query or url.endswith("?"):
         raise ValueError("must not have a query")
-    path = parts.path.rstrip("/")
-    if not _PATH.fullmatch(path) or "//" in path or any(s in (".", "..") for s in path.split("/")):
+    path = parts.path.removesuffix("/")
+    if not _PATH.fullmatch(path) or "//" in parts.path or any(s in (".", "..") for s in path.split("/")):
         raise ValueError("must have a plain path: no empty or dot segments, special characters escaped")
     return origin_of_authority(parts.netloc, scheme=parts.scheme), path
 

@@ -260,7 +260,9 @@ def test_unknown_words_end_nothing_and_are_not_repeated(body):
 
 
 @pytest.mark.parametrize("status", [400, 402, 403, 409, 418, 451])
-@pytest.mark.parametrize("body", [HTML, b"", b'{"error":"invalid_gr', b'{"error":"invalid_grant","error":"x"}'])
+@pytest.mark.parametrize(
+    "body", [HTML, b"", b'{"error":"invalid_gr', b'{"error":"invalid_grant","error":"x"}']
+)
 def test_a_refusal_that_cannot_be_read_kills_nothing(status, body):
     error = error_of(body, status=status)
 
@@ -337,7 +339,11 @@ def test_a_failure_keeps_neither_tokens_nor_words_of_the_provider():
         st.dictionaries(
             st.sampled_from(["access_token", "refresh_token", "expires_in", "scope", "error", "ok", "x"]),
             st.recursive(
-                st.none() | st.booleans() | st.integers() | st.floats() | st.text(string.printable, max_size=9),
+                st.none()
+                | st.booleans()
+                | st.integers()
+                | st.floats()
+                | st.text(string.printable, max_size=9),
                 lambda values: st.lists(values, max_size=3),
                 max_leaves=4,
             ),
