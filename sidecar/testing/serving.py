@@ -198,18 +198,18 @@ class LoopbackServer:
             request = await read_request(
                 connection.reader, on_expect=lambda: writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             )
+            exchange = connection.exchange = Exchange(request, writer, connection.hung_up)
+            await self._handle(exchange)
+            # A body nobody read would be taken for the next request, or cost the caller the answer.
+            await request.body.read()
         except (MalformedRequestError, asyncio.LimitOverrunError):
             writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             await _flush(writer)
             return False
-        exchange = connection.exchange = Exchange(request, writer, connection.hung_up)
-        try:
-            await self._handle(exchange)
-            # A body nobody read would be taken for the next request, or cost the caller the answer.
-            await request.body.read()
         finally:
+            if connection.exchange is not None:
+                self.abandoned += connection.hung_up.is_set()
             connection.exchange = None
-            self.abandoned += connection.hung_up.is_set()
             self._watch.changed()
         if exchange.is_last:
             await _flush(writer)
