@@ -12,6 +12,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from sidecar.crypto.keyring import EncryptionKey
+from sidecar.settings.sources import load_settings
 from tests import helm
 from tests.helm import ChartRefusedError, Helm
 
@@ -132,6 +134,36 @@ def test_only_the_sidecar_mounts_the_secret_the_settings_and_the_data(engine: He
     assert "volumeMounts" not in app_of(objects)
 
 
+def a_secret_for(setting: str) -> str:
+    if setting == "encryption.keys":
+        return EncryptionKey.generate("2026-11").export()
+    return "rediss://:canary@redis.example.com" if setting == "store" else f"{setting}-0123456789-0123456789"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_sidecar_reads_the_settings_and_the_secrets_that_the_pod_gives_it(
+    engine: Helm, case: str, tmp_path: Path
+) -> None:
+    values = values_of(case)
+    objects = manifests(engine, values)
+    (tmp_path / "sidecar.yaml").write_text(objects["ConfigMap"]["data"]["sidecar.yaml"])
+    for setting, key in values["secrets"]["settings"].items():
+        (tmp_path / key).write_text(a_secret_for(setting))
+    environment = {
+        entry["name"]: entry["value"].replace("/run/secrets/sidecar", str(tmp_path))
+        for entry in sidecar_of(objects)["env"]
+    }
+
+    settings = load_settings(tmp_path / "sidecar.yaml", environment)
+
+    assert settings.app == values["config"]["app"]
+    assert settings.store_scheme == ("rediss" if case == "redis" else "sqlite")
+    assert len(settings.encryption.keys) == 1
+    assert pod_of(objects)["terminationGracePeriodSeconds"] > settings.shutdown.drain_timeout
+    for name, service in settings.services.items():
+        assert len(service.keys) == 1, name
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_every_secret_setting_is_read_from_a_mounted_file(engine: Helm, case: str) -> None:
     values = values_of(case)
@@ -142,7 +174,7 @@ def test_every_secret_setting_is_read_from_a_mounted_file(engine: Helm, case: st
     (secret,) = [v["secret"] for v in pod_of(objects)["volumes"] if v["name"] == "sidecar-secrets"]
 
     assert environment == {
-        f"SIDECAR_{setting.replace('.', '__').upper()}_FILE": f"{folder}/{key}"
+        f"SIDECAR_{setting.replace('.', '__').replace('-', '_').upper()}_FILE": f"{folder}/{key}"
         for setting, key in values["secrets"]["settings"].items()
     }
     assert secret["secretName"] == values["secrets"]["name"]

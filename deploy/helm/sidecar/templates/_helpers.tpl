@@ -26,9 +26,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{- /* providers.google.client_secret -> SIDECAR_PROVIDERS__GOOGLE__CLIENT_SECRET_FILE */ -}}
+{{- /* services.nightly-report.keys -> SIDECAR_SERVICES__NIGHTLY_REPORT__KEYS_FILE */ -}}
 {{- define "sidecar.fileVariable" -}}
-SIDECAR_{{ . | replace "." "__" | upper }}_FILE
+SIDECAR_{{ . | replace "." "__" | replace "-" "_" | upper }}_FILE
 {{- end -}}
 
 {{- /* sidecar.yaml: what the user wrote, and the two settings that follow from being in this pod. */ -}}
