@@ -40,13 +40,13 @@ ADVICE: Final = {
 
 
 class Database:
-    """The open file. Before `open` and after `close` every use raises `StoreUnavailableError`."""
+    """The file, between `open` and `close`; before and after every use raises `StoreUnavailableError`."""
 
     __slots__ = ("_connection", "_path", "_thread")
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
+        self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:
@@ -54,7 +54,13 @@ class Database:
 
         Raises `ConfigurationError` that says what to do when that cannot be done.
         """
-        self._connection = await self._on_thread(self._opened)
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
+        try:
+            self._connection = await asyncio.get_running_loop().run_in_executor(thread, self._opened)
+        except ConfigurationError:
+            thread.shutdown()
+            raise
+        self._thread = thread
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work` in one transaction, on the database's thread.
@@ -62,27 +68,23 @@ class Database:
         Raises `StoreUnavailableError` when SQLite cannot do it now (a full disk, an I/O error); then nothing
         was written.
         """
-        return await self._on_thread(lambda: self._transact(work))
-
-    async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await self._on_thread(connection.close)
-        self._thread.shutdown()
-
-    async def _on_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             raise StoreUnavailableError("The store is not open. Try again shortly.", retry_after=1.0)
         try:
-            with _transaction(self._connection):
-                return work(self._connection)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, _transact, connection, work)
         except sqlite3.DatabaseError as exc:
             raise StoreUnavailableError(
                 "The store cannot be used right now. Try again shortly.", retry_after=1.0
             ) from exc
+
+    async def close(self) -> None:
+        """Close the file and end the thread; what is already waiting for the thread is done first."""
+        connection, thread = self._connection, self._thread
+        self._connection = self._thread = None
+        if connection is not None and thread is not None:
+            await asyncio.get_running_loop().run_in_executor(thread, connection.close)
+            thread.shutdown()
 
     def _opened(self) -> sqlite3.Connection:
         try:
@@ -96,6 +98,11 @@ class Database:
             code = exc.sqlite_errorcode & PRIMARY_CODE
             problem = ADVICE.get(code, f"cannot be used ({exc.sqlite_errorname})")
         raise ConfigurationError(f"store: {self._path} {problem}")
+
+
+def _transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    with _transaction(connection):
+        return work(connection)
 
 
 def _connect(path: str) -> sqlite3.Connection:
