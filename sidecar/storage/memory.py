@@ -10,6 +10,7 @@ import heapq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sidecar.grants.model import GrantId
 from sidecar.grants.records import Record, RecordPage, Spending, UserRecords
 from sidecar.grants.sealing import user_of
 from sidecar.storage.model import Storage
@@ -17,7 +18,7 @@ from sidecar.storage.process import ProcessFeed, ProcessLeases
 
 if TYPE_CHECKING:
     from sidecar.clock import Clock
-    from sidecar.grants.model import GrantId, UserTag
+    from sidecar.grants.model import UserTag
 
 
 def memory_storage(clock: Clock) -> Storage:
@@ -89,6 +90,9 @@ class MemoryRecords:
         return True
 
     async def page(self, *, after: str, limit: int) -> RecordPage:
+        """Walk in the order of ids; a text that is no id ends the walk."""
+        if after and user_of(GrantId(after)) is None:
+            return RecordPage(records=(), after="")
         later = (
             record for user in self._users.values() for record in user.records.values() if record.id > after
         )

@@ -57,8 +57,8 @@ class Database:
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
         try:
             self._connection = await asyncio.get_running_loop().run_in_executor(thread, self._opened)
-        except ConfigurationError:
-            thread.shutdown()
+        except BaseException:
+            thread.shutdown(wait=False)
             raise
         self._thread = thread
 
@@ -73,7 +73,7 @@ class Database:
             raise StoreUnavailableError("The store is not open. Try again shortly.", retry_after=1.0)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, _transact, connection, work)
-        except sqlite3.DatabaseError as exc:
+        except sqlite3.Error as exc:
             raise StoreUnavailableError(
                 "The store cannot be used right now. Try again shortly.", retry_after=1.0
             ) from exc

@@ -94,13 +94,16 @@ class SqliteRecords:
         return await self._change(user, write)
 
     async def page(self, *, after: str, limit: int) -> RecordPage:
-        """Walk in the order of ids; they start with the user's tag, so the primary key serves."""
+        """Walk in the order of users and ids; a text that is no id ends the walk."""
+        user = user_of(GrantId(after))
+        if after and user is None:
+            return RecordPage(records=(), after="")
 
         def read(sql: sqlite3.Connection) -> RecordPage:
             rows = sql.execute(
                 "SELECT id, version, sealed FROM grants WHERE app = ? AND (user, id) > (?, ?)"
                 " ORDER BY user, id LIMIT ?",
-                (self._app, user_of(GrantId(after)) or "", after, limit),
+                (self._app, user or "", after, limit),
             )
             records = tuple(map(_record, rows))
             return RecordPage(records=records, after=records[-1].id if len(records) == limit else "")
