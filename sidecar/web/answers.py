@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sidecar.errors import SidecarError
 
 # The rest of the request is not read after these, so the connection cannot carry another one.
-LAST_ON_CONNECTION = frozenset({400, 408, 413, 431})
+LAST_ON_CONNECTION = frozenset({408, 413, 431})
 
 
 class Answer(web.Response):

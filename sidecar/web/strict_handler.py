@@ -58,6 +58,7 @@ class HeadLimits:
 class StrictServer(web.Server):
     """A `web.Server` whose connections are `StrictHandler`s and whose handlers end when the caller hangs up.
 
+    `count` is told the code of every refusal that no handler gets to see.
     Raises `ConfigurationError` where aiohttp came without its C parser: the Python one reads some requests
     differently from everybody else, and that is how requests are smuggled.
     """
@@ -68,6 +69,7 @@ class StrictServer(web.Server):
         *,
         limits: HeadLimits | None = None,
         request_factory: _RequestFactory | None = None,
+        count: Callable[[str], None] | None = None,
     ) -> None:
         if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
             raise ConfigurationError(
@@ -75,17 +77,25 @@ class StrictServer(web.Server):
             )
         super().__init__(handle, request_factory=request_factory, handler_cancellation=True)
         self._limits = limits or HeadLimits()
+        self._count = count or _count_nothing
 
     def __call__(self) -> StrictHandler:
-        return StrictHandler(self, loop=self._loop, limits=self._limits)
+        return StrictHandler(self, loop=self._loop, limits=self._limits, count=self._count)
 
 
 class StrictHandler(web.RequestHandler):
     """One connection: a head that is malformed, too large or too slow gets a problem and an end."""
 
-    __slots__ = ("_head_bytes", "_head_timer", "_last_payload", "_limits")
+    __slots__ = ("_count", "_head_bytes", "_head_timer", "_last_payload", "_limits")
 
-    def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, limits: HeadLimits) -> None:
+    def __init__(
+        self,
+        manager: web.Server,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        limits: HeadLimits,
+        count: Callable[[str], None],
+    ) -> None:
         quiet: dict[str, Any] = {
             # One record per request is ours to write; this one would print the target.
             "access_log": None,
@@ -97,6 +107,7 @@ class StrictHandler(web.RequestHandler):
             "max_line_size": limits.size_bytes,
         }
         super().__init__(manager, loop=loop, **quiet)
+        self._count = count
         self._limits = limits
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
@@ -132,7 +143,9 @@ class StrictHandler(web.RequestHandler):
             log.debug("refused a malformed request", extra={"kind": kind})
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun; only closing tells the caller that it is incomplete")
-        answer = problem_answer(_error_of(status, exc))
+        error = _error_of(status, exc)
+        self._count(error.code)
+        answer = problem_answer(error)
         answer.force_close()
         return answer
 
@@ -153,6 +166,7 @@ class StrictHandler(web.RequestHandler):
 
     def _refuse_head(self, error: SidecarError) -> None:
         self._end_head()
+        self._count(error.code)
         if self._waiter is None or self._waiter.done():
             # An earlier request of this connection is being answered: it is finished, then the line closed.
             self.close()
@@ -160,6 +174,10 @@ class StrictHandler(web.RequestHandler):
         if self.transport is not None:
             self.transport.write(_raw_answer(error))
         self.force_close()
+
+
+def _count_nothing(_: str) -> None:
+    """Stand in where nobody counts."""
 
 
 def _error_of(status: int, exc: BaseException | None) -> SidecarError:
