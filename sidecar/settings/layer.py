@@ -39,7 +39,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The settings of one source; `origins` has an entry for every value."""
+    """The settings of one source; `origins` has an entry for every value, and one at `()` for the whole."""
 
     values: dict[str, object] = field(default_factory=dict)
     origins: dict[Path, str] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Layer:
 
     def origin_of(self, path: Path) -> str:
         """Return where the setting stands, or the nearest group around it."""
-        ends = range(len(path), 0, -1)
+        ends = range(len(path), -1, -1)
         return next((self.origins[path[:end]] for end in ends if path[:end] in self.origins), "")
 
     def under(self, other: Layer) -> Layer:

@@ -45,7 +45,7 @@ STORE: Final = secret(
 ENCRYPTION_KEY: Final = secret(
     "<id>:<32 bytes, base64>; `sidecar keys new` makes one", check=EncryptionKey.parse
 )
-METHOD: Final = text(r"[A-Z][A-Z0-9-]{0,31}", "an HTTP method in capitals")
+METHOD: Final = text(r"[A-Za-z][A-Za-z0-9-]{0,31}", "an HTTP method")
 RULE_PATH: Final = text(r"/[^\x00-\x20\x7f?#*]*\*?", "a path that begins with / and has a * only at its end")
 
 

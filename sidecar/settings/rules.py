@@ -13,8 +13,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from sidecar.settings.addresses import is_plain_remote
-from sidecar.settings.catalogued import refusal, unknown_preset
 from sidecar.settings.suggestion import did_you_mean
+from sidecar.settings.translation import refused_provider, refused_rule, unknown_preset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,7 +45,7 @@ def broken_rules(settings: Settings) -> Iterator[Broken]:
     yield from _keys(settings)
     for name, provider in settings.providers.items():
         broken = list(_provider(provider))
-        if not broken and (refused := refusal(name, provider)):
+        if not broken and (refused := refused_provider(name, provider)):
             broken = [refused]
         for path, message in broken:
             yield ("providers", name, *path), message
@@ -144,6 +144,8 @@ def _names(settings: Settings) -> Iterator[Broken]:
         path: Path = ("policies", "rules", index)
         yield from _known((*path, "providers"), rule.providers, settings.providers, "provider")
         yield from _known((*path, "services"), rule.services, settings.services, "service")
+        if refused := refused_rule(rule):
+            yield (*path, *refused[0]), refused[1]
 
 
 def _known(path: Path, names: Iterable[str], known: Iterable[str], word: str) -> Iterator[Broken]:

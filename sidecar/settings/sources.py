@@ -65,7 +65,7 @@ def _read_file(path: pathlib.Path | None, environ: Mapping[str, str]) -> Layer:
     named = path or (pathlib.Path(environ["SIDECAR_CONFIG"]) if environ.get("SIDECAR_CONFIG") else None)
     if named is None and not DEFAULT_FILE.exists():
         # Everything may come from the environment; what is missing will be named.
-        return Layer()
+        return Layer(origins={(): "there is no ./sidecar.yaml, and neither --config nor SIDECAR_CONFIG"})
     return read_yaml(named or DEFAULT_FILE, environ)
 
 

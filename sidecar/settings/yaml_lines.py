@@ -92,7 +92,7 @@ class _Reader:
         self._name = name
         self._environ = environ
         self._left = MAX_VALUES
-        self.layer = Layer()
+        self.layer = Layer(origins={(): name})
 
     def read(self, node: yaml.Node, path: Path) -> object:
         """Return the value; what could not be read is null, and a problem of the layer."""

@@ -1,6 +1,10 @@
-"""Hand a provider's settings to the catalog, which knows the presets and has the last word.
+"""Say providers and policies in the words of the packages that own them, which have the last word.
 
-Scope: the translation, and the catalog's refusals as refusals of the configuration.
+The catalog knows what a preset brings and which hosts make no sense; the policies know which rule can never
+match. They refuse with a sentence that starts with the member at fault, and here it becomes a path of the
+configuration, so that it is found before the start like every other mistake.
+
+Scope: settings in, values of `sidecar.providers` and `sidecar.policies` out.
 """
 
 from __future__ import annotations
@@ -8,17 +12,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from sidecar.policies.model import Policies
+from sidecar.policies.parsing import RuleSpec, parse_policies
 from sidecar.providers.catalog import DEFAULT_FORMATS, HostSpec, ProviderSpec, build_provider, preset_names
 from sidecar.providers.model import Placement, PlacementKind
 from sidecar.settings.suggestion import did_you_mean
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from sidecar.settings.model import PolicySettings, RuleSettings
     from sidecar.settings.provider import PlacementSettings, ProviderSettings
     from sidecar.settings.shape import Path
 
 AUTH_METHODS: Final = {"basic": "client_secret_basic", "post": "client_secret_post", "none": "none"}
-# The catalog's messages start with the member at fault: `hosts[0].placement.format must ...`.
-MEMBER: Final = re.compile(r"(?P<name>[a-z_]+)(?:\[(?P<index>\d+)\])?(?P<rest>\.[a-z.]+)? (?P<message>.+)")
+# `hosts[0].placement.format must ...`: the member at fault, then the sentence about it.
+MEMBER: Final = re.compile(r"(?P<member>[a-z_]+(?:\[\d+\]|\.[a-z_]+)*) (?P<message>.+)")
+STEP: Final = re.compile(r"[a-z_]+|\d+")
 
 
 def provider_spec(name: str, provider: ProviderSettings) -> ProviderSpec:
@@ -50,19 +60,51 @@ def unknown_preset(name: str) -> str:
     return "" if name in known else f"must be one of {', '.join(known)}" + did_you_mean(name, known)
 
 
-def refusal(name: str, provider: ProviderSettings) -> tuple[Path, str] | None:
+def refused_provider(name: str, provider: ProviderSettings) -> tuple[Path, str] | None:
     """Return what the catalog refuses in a provider's settings: where, and why."""
     try:
         build_provider(provider_spec(name, provider))
     except ValueError as exc:
-        match = MEMBER.fullmatch(str(exc))
-        if match is None or match["name"] not in type(provider).model_fields:
-            return (), str(exc)
-        path: list[str | int] = [match["name"]]
-        if match["index"]:
-            path.append(int(match["index"]))
-        return (*path, *(match["rest"] or "").split(".")[1:]), match["message"]
+        return _located(str(exc), type(provider))
     return None
+
+
+def policies_of(settings: PolicySettings | None) -> Policies:
+    """Return the policies; without a block everything is allowed."""
+    if settings is None:
+        return Policies()
+    return parse_policies(default=settings.default, rules=[_rule_spec(rule) for rule in settings.rules])
+
+
+def refused_rule(rule: RuleSettings) -> tuple[Path, str] | None:
+    """Return what makes a rule one that can never match: where, and why."""
+    try:
+        parse_policies(default="deny", rules=[_rule_spec(rule)])
+    except ValueError as exc:
+        return _located(str(exc).removeprefix("rules[0]").removeprefix("."), type(rule))
+    return None
+
+
+def _rule_spec(rule: RuleSettings) -> RuleSpec:
+    return RuleSpec(
+        groups=rule.groups,
+        services=rule.services,
+        providers=rule.providers,
+        methods=rule.methods,
+        paths=rule.paths,
+        effect=rule.effect,
+        mode=rule.mode,
+    )
+
+
+def _located(sentence: str, model: type[BaseModel]) -> tuple[Path, str]:
+    match = MEMBER.fullmatch(sentence)
+    path: Path = ()
+    if match:
+        path = tuple(int(step) if step.isdigit() else step for step in STEP.findall(match["member"]))
+    if not match or path[0] not in model.model_fields:
+        return (), sentence.strip()
+    return path, match["message"]
 
 
 def _placement(placement: PlacementSettings | None) -> Placement | None:
