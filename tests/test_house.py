@@ -90,3 +90,16 @@ def test_the_lock_file_names_no_place() -> None:
 
     assert "://" not in lock
     assert " @ " not in lock
+
+
+def test_links_between_our_pages_lead_somewhere() -> None:
+    link = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
+    dead = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in tracked()
+        if page.suffix == ".md"
+        for target in link.findall(page.read_text())
+        if not (page.parent / target).exists()
+    ]
+
+    assert dead == []
