@@ -43,7 +43,7 @@ def _configured_address(arguments: argparse.Namespace) -> str:
 
     from sidecar.settings.sources import load_settings
 
-    return load_settings(arguments.config, os.environ).listen.ops
+    return str(load_settings(arguments.config, os.environ).listen.ops)
 
 
 def _reachable(address: str) -> str:

@@ -1,0 +1,141 @@
+"""Turn settings into the plain values that the domain's classes take.
+
+Settings stop here: nothing below knows that there is a file. A mistake that only the domain can see (an
+unknown preset, a broken host) becomes a configuration error with the setting's path.
+
+Scope: values to values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.crypto.keyring import EncryptionKey, Keyring
+from sidecar.errors import ConfigurationError
+from sidecar.identity.authenticator import TokenRules
+from sidecar.identity.claims import ClaimMap
+from sidecar.identity.jwks import KeyLocation
+from sidecar.identity.service_keys import ServiceKeys
+from sidecar.identity.verification import Expectations
+from sidecar.policies.model import Policies, Rule
+from sidecar.providers.catalog import HostSpec, ProviderSpec, build_provider
+from sidecar.providers.model import Placement, PlacementKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sidecar.providers.model import Provider
+    from sidecar.settings.identity import IdentitySettings
+    from sidecar.settings.model import PolicySettings, ServiceSettings, Settings
+    from sidecar.settings.provider import PlacementSettings, ProviderSettings
+
+CLIENT_AUTH = {"basic": "client_secret_basic", "post": "client_secret_post", "none": "none"}
+MEMORY_KEY_ID = "process"
+
+
+def keyring_of(settings: Settings) -> Keyring:
+    """Return the configured keys; for a store that ends with the process, one that does, too."""
+    keys = [EncryptionKey.parse(key.reveal()) for key in settings.encryption.keys]
+    if not keys and settings.store_scheme == "memory":
+        keys = [EncryptionKey.generate(MEMORY_KEY_ID)]
+    try:
+        return Keyring(keys)
+    except ValueError as exc:
+        raise ConfigurationError(f"encryption.keys: {exc}") from exc
+
+
+def key_location_of(identity: IdentitySettings) -> KeyLocation:
+    return KeyLocation(
+        issuer=identity.issuer,
+        jwks_uri=identity.jwks_uri or "",
+        ca_file=identity.ca_file or "",
+        allows_insecure=identity.insecure_http,
+    )
+
+
+def token_rules_of(identity: IdentitySettings) -> TokenRules:
+    named = identity.claims.model_dump(exclude_none=True)
+    return TokenRules(
+        expected=Expectations(
+            issuer=identity.issuer,
+            audience=frozenset(identity.audience),
+            authorized_parties=frozenset(identity.authorized_parties),
+            leeway=identity.leeway,
+        ),
+        claims=ClaimMap(**named),
+    )
+
+
+def service_keys_of(services: Mapping[str, ServiceSettings]) -> ServiceKeys:
+    return ServiceKeys({name: (service.keys, service.providers) for name, service in services.items()})
+
+
+def providers_of(settings: Settings) -> dict[str, Provider]:
+    """Return the providers by name. Raises `ConfigurationError` with every problem found."""
+    providers: dict[str, Provider] = {}
+    problems: list[str] = []
+    for name, entry in settings.providers.items():
+        try:
+            providers[name] = build_provider(_spec_of(name, entry))
+        except ValueError as exc:
+            problems.append(f"providers.{name}: {exc}")
+    if problems:
+        raise ConfigurationError(*problems)
+    return providers
+
+
+def policies_of(block: PolicySettings | None) -> Policies:
+    """Return the rules; without the block everything is allowed."""
+    if block is None:
+        return Policies()
+    return Policies(
+        default=block.default,
+        rules=tuple(
+            Rule(
+                groups=frozenset(rule.groups),
+                services=frozenset(rule.services),
+                providers=frozenset(rule.providers),
+                methods=frozenset(rule.methods),
+                paths=rule.paths,
+                effect=rule.effect,
+                mode=rule.mode,
+            )
+            for rule in block.rules
+        ),
+    )
+
+
+def _spec_of(name: str, entry: ProviderSettings) -> ProviderSpec:
+    return ProviderSpec(
+        name=name,
+        preset=entry.preset or "",
+        base_url=entry.base_url or "",
+        hosts=tuple(
+            HostSpec(authority=host.host, placement=_placement_of(host.placement)) for host in entry.hosts
+        ),
+        authorize_url=entry.authorize_url or "",
+        token_url=entry.token_url or "",
+        revoke_url=entry.revoke_url or "",
+        client_id=entry.client_id or "",
+        client_secret=entry.client_secret,
+        auth_method=CLIENT_AUTH[entry.client_auth] if entry.client_auth else "",
+        scopes=entry.scopes,
+        placement=_placement_of(entry.placement),
+        networks=entry.networks,
+        ca_file=entry.ca_file or "",
+        insecure_http=entry.insecure_http,
+    )
+
+
+def _placement_of(given: PlacementSettings | None) -> Placement | None:
+    if given is None:
+        return None
+    if given.query is not None:
+        return Placement(kind=PlacementKind.QUERY, name=given.query, format="{token}")
+    if given.basic is not None:
+        return Placement(kind=PlacementKind.BASIC, name="Authorization", format=given.basic)
+    return Placement(
+        kind=PlacementKind.HEADER,
+        name=given.header or "Authorization",
+        format=given.format or "Bearer {token}",
+    )
