@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -326,3 +327,21 @@ def test_every_kind_of_placement_has_a_default_format_that_is_accepted(kind):
     provider = build_provider(spec(placement=placement))
 
     assert provider.host_of(Origin(scheme="https", host="files.example.com", port=443)).placement == placement
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_the_reference_lists_all_of_a_preset(name):
+    page = (Path(__file__).parents[3] / "docs/reference/providers.md").read_text("utf-8")
+    section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
+    known = preset(name)
+
+    for value in (
+        *known.documents,
+        *known.hosts,
+        known.base_url,
+        known.authorize_url,
+        known.token_url,
+        known.revoke_url or "no revocation endpoint",
+        known.auth_method,
+    ):
+        assert f"`{value}`" in section or f"<{value}>" in section or f" {value}" in section
