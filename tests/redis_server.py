@@ -68,6 +68,13 @@ class RedisServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    def command(self, line: str) -> None:
+        """Send one inline command on a connection of its own; anything but an error is fine."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(line.encode() + b"\r\n")
+            answer = connection.recv(1024)
+        assert not answer.startswith(b"-"), answer
+
     def _answers(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sidecar.grants.model import UserTag
 from sidecar.grants.records import Record
 from sidecar.grants.sealing import new_grant_id
-from tests.contracts.polling import eventually
+from tests.polling import eventually
 
 if TYPE_CHECKING:
     from tests.contracts.conftest import Stores

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.grants.model import UserTag
 from sidecar.grants.sealing import new_grant_id
-from tests.contracts.polling import eventually
+from tests.polling import eventually
 
 if TYPE_CHECKING:
     from tests.contracts.conftest import Stores
