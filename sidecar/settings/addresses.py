@@ -49,8 +49,10 @@ class ListenAddress:
         """Say whether the two cannot be bound at the same time."""
         if self.is_unix or other.is_unix:
             return self.path == other.path
-        hosts = {_literal(self.host), _literal(other.host)}
-        return self.port == other.port != 0 and (len(hosts) == 1 or bool(hosts & {"0.0.0.0", "::"}))  # noqa: S104 - compared, not bound
+        if self.port != other.port or not self.port:
+            return False
+        one, another = _literal(self.host), _literal(other.host)
+        return one == another or _is_any(one) or _is_any(another)
 
     def __str__(self) -> str:
         if self.is_unix:
@@ -91,6 +93,13 @@ def split_authority(given: str) -> tuple[str, int | None]:
 
 def _literal(host: str) -> str:
     return "127.0.0.1" if host == "localhost" else host
+
+
+def _is_any(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def _parse_tcp(given: str) -> ListenAddress:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from sidecar.policies import review
-from sidecar.providers.catalog import preset
 from sidecar.settings.addresses import is_loopback, is_plain_remote
 from sidecar.settings.translation import policies_of
 
@@ -99,16 +98,6 @@ def _provider(provider: ProviderSettings) -> Iterator[str]:
         yield "client_id: is not set, so tokens are never refreshed"
     elif not provider.client_secret and provider.client_auth != "none":
         yield "client_secret: is not set; the client counts as public (client_auth: none)"
-    if (
-        provider.preset
-        and provider.base_url
-        and _host(provider.base_url) not in preset(provider.preset).hosts
-    ):
-        yield "base_url: is not one of the preset's hosts, so the preset's endpoints are not used"
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or ""
 
 
 def _files(settings: Settings) -> Iterator[str]:

@@ -12,14 +12,14 @@ import types
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
 from sidecar.settings.leaves import Leaf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pydantic.fields import FieldInfo
 
@@ -82,7 +82,7 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
         yield from settings_of(node.model, path + inside)
 
 
-def _node(annotation: Any, metadata: list[Any]) -> Node:  # noqa: ANN401 - a type annotation has no type of its own
+def _node(annotation: object, metadata: Sequence[object]) -> Node:
     leaf = next((item for item in metadata if isinstance(item, Leaf)), None)
     if leaf is not None:
         return Node(kind=Kind.LEAF, leaf=leaf)

@@ -12,7 +12,7 @@ Scope: from a path and an environment to `Settings`. Nothing is bound, opened or
 from __future__ import annotations
 
 import pathlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
@@ -98,15 +98,14 @@ def _not_consequences(problems: Iterable[Problem], known: Iterable[Problem]) -> 
     return [problem for problem in problems if not any(is_related(problem.path, path) for path in paths)]
 
 
-def _without(values: Any, paths: list[Path]) -> Any:  # noqa: ANN401 - a tree of whatever the sources said
+def _without(values: Mapping[str, object], paths: list[Path]) -> dict[str, object]:
     """Return a copy of the tree that has nothing at these paths; a list with a wrong entry goes whole."""
-    if not isinstance(values, dict):
-        return values
-    kept = {}
+    kept: dict[str, object] = {}
     for name, value in values.items():
         inside = [path[1:] for path in paths if path[:1] == (name,)]
-        if not any(not path or isinstance(path[0], int) for path in inside):
-            kept[name] = _without(value, inside)
+        if any(not path or isinstance(path[0], int) for path in inside):
+            continue
+        kept[name] = _without(value, inside) if isinstance(value, dict) else value
     return kept
 
 
