@@ -13,11 +13,11 @@ Scope: values in, `Provider` out. The presets are in `builtin.yaml`, read when t
 from __future__ import annotations
 
 import functools
-import importlib.resources
 import ipaddress
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -136,7 +136,7 @@ def preset(name: str) -> Preset:
 
 @functools.cache
 def _builtin() -> Mapping[str, Preset]:
-    text = importlib.resources.files("sidecar.providers").joinpath("builtin.yaml").read_text("utf-8")
+    text = Path(__file__).with_name("builtin.yaml").read_text("utf-8")
     return {name: preset_of(entry) for name, entry in yaml.safe_load(text).items()}
 
 
