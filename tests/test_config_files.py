@@ -32,12 +32,7 @@ ENVIRON = {
 
 def written(value: object, path: str = "") -> set[str]:
     """Return the paths of all values in a file, as `settings_of` writes them."""
-    if (
-        isinstance(value, list)
-        and value
-        and isinstance(value[0], dict | str)
-        and path.endswith(("hosts", "rules"))
-    ):
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
         return {found for item in value for found in written(item, f"{path}[]")}
     if not isinstance(value, dict):
         return {path}
