@@ -149,6 +149,15 @@ def test_a_forged_token_is_refused_for_its_reason(text: str, refusal: Refusal) -
     assert refusal_of(text) is refusal
 
 
+def test_a_key_never_verifies_an_algorithm_that_is_not_its_own() -> None:
+    key = KEYS.find(key_id="p256", algorithm="ES256")
+    assert key is not None
+
+    with pytest.raises(TokenRefusedError) as caught:
+        verified_claims(parse_bearer(signed("RS256", "rsa")), key, expected=EXPECTED, now=NOW)
+    assert caught.value.refusal is Refusal.ALGORITHM
+
+
 CLAIM_ROWS: dict[str, tuple[dict[str, Any], Refusal]] = {
     "no issuer": ({"iss": ...}, Refusal.ISSUER),
     "another issuer": ({"iss": "https://evil.example/"}, Refusal.ISSUER),
