@@ -93,7 +93,7 @@ class GrantRecords(Protocol):
         ...
 
     async def end_spending(self, grant: GrantId, *, version: int) -> None:
-        """Withdraw the note for `version`: the token was certainly not spent."""
+        """Withdraw the note for `version`: nobody waits for that call's answer any more."""
         ...
 
     async def read_meta(self, name: str) -> bytes | None:

@@ -170,10 +170,12 @@ class Refresher:
                 raise _reauth(grant)
             return _usable(await self._store.get(grant.id), grant)
         level = logging.ERROR if failure.verdict is Verdict.MISCONFIGURED else logging.WARNING
-        log.log(level, "a token call failed", extra={"provider": grant.provider, "reason": failure.code})
+        told = {"provider": grant.provider, "reason": failure.code, "may_be_spent": failure.may_be_spent}
+        log.log(level, "a token call failed", extra=told)
         retry_after = self._rests.failed(grant.id, asked=failure.retry_after)
-        if not failure.may_be_spent:
-            await self._store.end_spending(grant)
+        # The call has ended for us, so no answer of it can still arrive and be written: waiting for the note
+        # would help nobody. It stands only when its writer was killed or paused.
+        await self._store.end_spending(grant)
         raise _unavailable(grant, retry_after=retry_after)
 
     @asynccontextmanager
