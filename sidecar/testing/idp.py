@@ -116,7 +116,7 @@ class IdpInABox:
         return key.kid
 
     def retire(self, kid: str) -> None:
-        """Take a key out of the key set; `token(..., key=kid)` can still sign with it."""
+        """Take a key out of the key set; it signs no more, except where `token(..., key=kid)` says so."""
         self._published.remove(kid)
 
     def poison(self) -> None:
@@ -169,7 +169,7 @@ class IdpInABox:
     def _signer(self, key: str | SigningKey | None) -> SigningKey:
         if isinstance(key, SigningKey):
             return key
-        return self._keys[key or next(reversed(self._keys))]
+        return self._keys[key or self._published[-1]]
 
     async def _handle(self, exchange: Exchange) -> None:
         path = exchange.request.path

@@ -28,10 +28,6 @@ class Gate:
         self._open = asyncio.Event()
         self._open.set()
 
-    @property
-    def is_held(self) -> bool:
-        return not self._open.is_set()
-
     def hold(self) -> None:
         """Stop whoever comes from now on."""
         self._open.clear()

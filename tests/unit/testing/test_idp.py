@@ -95,6 +95,13 @@ async def test_a_retired_key_leaves_the_key_set_and_can_still_sign(http, idp):
     assert jwt.get_unverified_header(token)["kid"] == old
 
 
+async def test_without_the_newest_key_the_one_before_it_signs(idp):
+    (old,) = idp.kids
+    idp.retire(idp.rotate())
+
+    assert jwt.get_unverified_header(idp.token("ada"))["kid"] == old
+
+
 async def test_tokens_are_issued_by_the_boxes_clock():
     clock = ManualClock(now=1_000.0)
     async with IdpInABox(clock=clock) as idp:

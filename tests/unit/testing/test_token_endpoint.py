@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import pytest
 
+from sidecar.testing import ledger
 from sidecar.testing.provider import ProviderInABox
 from sidecar.testing.token_endpoint import TOKEN_FAILURES, TokenFailure
 
@@ -326,3 +327,11 @@ async def test_a_caller_that_hangs_up_does_not_undo_its_request(http, provider):
 
     await provider.until(lambda: provider.refreshes_by_grant["ada", ""] == 1)
     assert await refresh(http, provider, pair.refresh_token) == (400, {"error": "invalid_grant"})
+
+
+async def test_a_ledger_forgets_its_oldest_tokens(provider, monkeypatch):
+    monkeypatch.setattr(ledger, "LIMIT", 2)
+
+    pairs = [provider.issue("ada") for _ in range(3)]
+
+    assert [provider.whose(pair.access_token) is not None for pair in pairs] == [False, True, True]
