@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sidecar.errors import IdpUnavailableError, InvalidTokenError, TokenExpiredError
-from sidecar.identity.bearer import Refusal, TokenRefusedError, parse_bearer
+from sidecar.identity.bearer import ALGORITHMS, Refusal, TokenLimits, TokenRefusedError, parse_bearer
 from sidecar.identity.claims import ClaimMap, principal_of
 from sidecar.identity.service_keys import digest_of
 from sidecar.identity.verification import Expectations, verified_claims
@@ -38,10 +38,15 @@ RESULTS: Final = (ACCEPTED, RECALLED, SERVICE, IDP_UNAVAILABLE, *(refusal.value 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRules:
-    """What a user's token must say, and which of its claims say who the user is."""
+    """What a user's token must say, which of its claims say who the user is, and how large it may be.
+
+    `algorithms` narrows the accepted ones (RFC 8725 §3.1).
+    """
 
     expected: Expectations
     claims: ClaimMap = field(default_factory=ClaimMap)
+    limits: TokenLimits = field(default_factory=TokenLimits)
+    algorithms: frozenset[str] = ALGORITHMS
 
 
 class Authenticator:
@@ -107,19 +112,19 @@ class Authenticator:
         return service
 
     async def _verify(self, credential: str) -> Principal:
-        bearer = parse_bearer(credential)
+        rules = self._rules
+        bearer = parse_bearer(credential, limits=rules.limits, algorithms=rules.algorithms)
         key = await self._keys.key_for(key_id=bearer.key_id, algorithm=bearer.algorithm)
         # Read in the same step in which the key was found: a key that leaves later must undo this.
         generation = self._keys.generation
         if key is None:
             raise TokenRefusedError(Refusal.UNKNOWN_KEY)
-        expected = self._rules.expected
-        claims = verified_claims(bearer, key, expected=expected, now=self._clock.now())
-        principal = principal_of(claims, self._rules.claims)
+        claims = verified_claims(bearer, key, expected=rules.expected, now=self._clock.now())
+        principal = principal_of(claims, rules.claims, limits=rules.limits)
         self._verified.put(
             digest_of(credential),
             principal,
             generation=generation,
-            ends_at=principal.expires_at + expected.leeway,
+            ends_at=principal.expires_at + rules.expected.leeway,
         )
         return principal

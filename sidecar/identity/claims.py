@@ -10,7 +10,7 @@ Scope: pure. The claims have been verified before.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from sidecar.identity.bearer import Refusal, TokenRefusedError
 from sidecar.identity.principal import Principal
@@ -18,10 +18,7 @@ from sidecar.identity.principal import Principal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# OpenID Connect Core 1.0 §2: `sub` "MUST NOT exceed 255 ASCII characters in length".
-SUBJECT_CHARACTERS: Final = 255
-# Five times what Entra ID puts into a token before it gives a link instead (200 groups).
-MAX_GROUPS: Final = 1000
+    from sidecar.identity.bearer import TokenLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,17 +36,17 @@ class ClaimMap:
     organisation: str = "org_id"
 
 
-def principal_of(claims: Mapping[str, Any], names: ClaimMap) -> Principal:
+def principal_of(claims: Mapping[str, Any], names: ClaimMap, *, limits: TokenLimits) -> Principal:
     """Return the caller that verified claims describe.
 
-    Raises `TokenRefusedError` for a subject that names nobody and for more than 1,000 groups: to leave some
-    out could leave out the one that denies. Any other claim of a wrong type is as good as absent.
+    Raises `TokenRefusedError` for a subject that names nobody and for too many groups: to leave some out
+    could leave out the one that denies. Any other claim of a wrong type is as good as absent.
     """
     issued_at = claims.get("iat")
     return Principal(
         issuer=claims["iss"],
-        subject=_subject(_find(claims, names.subject)),
-        groups=_groups(_find(claims, names.groups)),
+        subject=_subject(_find(claims, names.subject), limits.subject_characters),
+        groups=_groups(_find(claims, names.groups), limits.groups),
         email=_text(_find(claims, names.email)),
         name=_text(_find(claims, names.name)),
         organisation=_text(_find(claims, names.organisation)),
@@ -69,8 +66,8 @@ def _find(claims: Mapping[str, Any], name: str) -> object:
     return value
 
 
-def _subject(value: object) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= SUBJECT_CHARACTERS or _has_controls(value):
+def _subject(value: object, longest: int) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= longest or _has_controls(value):
         raise TokenRefusedError(Refusal.SUBJECT)
     return value
 
@@ -80,13 +77,13 @@ def _has_controls(text: str) -> bool:
     return any(character < " " or "\x7f" <= character <= "\x9f" for character in text)
 
 
-def _groups(value: object) -> frozenset[str]:
+def _groups(value: object, most: int) -> frozenset[str]:
     """Read a list, or one name as plain text; text with separators could mean one group or several."""
     if isinstance(value, str) and not any(separator in value for separator in " ,"):
         value = [value]
     if not isinstance(value, list):
         return frozenset()
-    if len(value) > MAX_GROUPS:
+    if len(value) > most:
         raise TokenRefusedError(Refusal.GROUPS)
     return frozenset(one for one in value if isinstance(one, str) and one)
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from sidecar.identity.bearer import Refusal, TokenRefusedError
-from sidecar.identity.claims import MAX_GROUPS, ClaimMap, principal_of
+from sidecar.identity.bearer import Refusal, TokenLimits, TokenRefusedError
+from sidecar.identity.claims import ClaimMap, principal_of
 from sidecar.identity.principal import Principal
 
 BASE: dict[str, Any] = {"iss": "https://idp.example", "exp": 1_800_003_600, "sub": "user-1"}
 
 
 def read(names: ClaimMap | None = None, **claims: Any) -> Principal:
-    return principal_of(BASE | claims, names or ClaimMap())
+    return principal_of(BASE | claims, names or ClaimMap(), limits=TokenLimits())
 
 
 def test_the_usual_claims_are_read() -> None:
@@ -76,12 +76,21 @@ def test_groups_are_a_list_or_one_name(value: object, groups: set[str]) -> None:
 
 
 def test_a_thousand_groups_pass_and_one_more_is_refused() -> None:
-    many = [f"g{number}" for number in range(MAX_GROUPS)]
+    many = [f"g{number}" for number in range(1000)]
 
     with pytest.raises(TokenRefusedError) as caught:
         read(groups=[*many, "one more"])
     assert caught.value.refusal is Refusal.GROUPS
     assert len(read(groups=many).groups) == 1000
+
+
+def test_both_limits_can_be_set() -> None:
+    tight = TokenLimits(subject_characters=3, groups=1)
+
+    for claims, refusal in (({"sub": "four"}, Refusal.SUBJECT), ({"groups": ["a", "b"]}, Refusal.GROUPS)):
+        with pytest.raises(TokenRefusedError) as caught:
+            principal_of(BASE | {"sub": "uma"} | claims, ClaimMap(), limits=tight)
+        assert caught.value.refusal is refusal
 
 
 @pytest.mark.parametrize(

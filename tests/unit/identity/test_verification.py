@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from sidecar.identity.bearer import Refusal, TokenRefusedError, parse_bearer
+from sidecar.identity.bearer import Refusal, TokenLimits, TokenRefusedError, parse_bearer
 from sidecar.identity.keyset import parse_key_set
 from sidecar.identity.verification import Expectations, verified_claims
 from sidecar.testing.keys import SigningKey
@@ -63,7 +63,7 @@ def raw(payload: bytes | str) -> str:
 
 
 def judge(text: str, *, expected: Expectations = EXPECTED, now: float = NOW) -> dict[str, Any]:
-    bearer = parse_bearer(text)
+    bearer = parse_bearer(text, limits=TokenLimits())
     key = KEYS.find(key_id=bearer.key_id, algorithm=bearer.algorithm)
     if key is None:
         raise TokenRefusedError(Refusal.UNKNOWN_KEY)
@@ -154,7 +154,9 @@ def test_a_key_never_verifies_an_algorithm_that_is_not_its_own() -> None:
     assert key is not None
 
     with pytest.raises(TokenRefusedError) as caught:
-        verified_claims(parse_bearer(signed("RS256", "rsa")), key, expected=EXPECTED, now=NOW)
+        verified_claims(
+            parse_bearer(signed("RS256", "rsa"), limits=TokenLimits()), key, expected=EXPECTED, now=NOW
+        )
     assert caught.value.refusal is Refusal.ALGORITHM
 
 
