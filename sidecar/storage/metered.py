@@ -1,4 +1,4 @@
-"""Count how long the store takes, and whether it answered last time.
+"""Observe how long each operation on the store takes, whether it worked or not.
 
 Scope: a layer over any `GrantRecords` that changes nothing it passes on.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
-
-from sidecar.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -30,13 +28,12 @@ def metered(storage: Storage, metrics: Metrics, clock: Clock) -> Storage:
 class MeteredRecords:
     """`GrantRecords` whose operations are observed under their own names."""
 
-    __slots__ = ("_clock", "_durations", "_records", "_up")
+    __slots__ = ("_clock", "_durations", "_records")
 
     def __init__(self, records: GrantRecords, metrics: Metrics, clock: Clock) -> None:
         self._records = records
         self._clock = clock
         self._durations = metrics.store_operation_duration
-        self._up = metrics.store_up
 
     async def of_user(self, user: UserTag) -> UserRecords:
         return await self._observed("of_user", self._records.of_user(user))
@@ -78,11 +75,6 @@ class MeteredRecords:
     async def _observed(self, op: str, operation: Awaitable[T]) -> T:
         began_at = self._clock.monotonic()
         try:
-            result = await operation
-        except StoreUnavailableError:
-            self._up.set(0)
-            raise
+            return await operation
         finally:
             self._durations.labels(op=op).observe(self._clock.monotonic() - began_at)
-        self._up.set(1)
-        return result

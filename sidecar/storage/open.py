@@ -31,7 +31,7 @@ def open_storage(url: Secret | str, *, app: str, clock: Clock) -> Storage:
         return memory_storage(clock)
     if isinstance(where, SqliteUrl):
         return sqlite_storage(where, app=app, clock=clock)
-    # The Redis library takes longer to import than the rest of a start; only its users wait for it.
+    # The Redis library takes tens of milliseconds to import; only its users wait for it.
     from sidecar.storage.redis.engine import redis_storage  # noqa: PLC0415
 
     return redis_storage(where, app=app, clock=clock)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -97,6 +98,31 @@ async def test_the_end_waits_for_writes_whose_callers_have_gone(path: Path) -> N
 
     assert await after.records.get(kept.id) == kept
     await after.close()
+
+
+def write_and_die(path: Path) -> int:
+    """Write a value in a process that is killed the moment the write returned; give its exit status."""
+    program = (
+        "import asyncio, os, signal, sys\n"
+        "from sidecar.clock import SystemClock\n"
+        "from sidecar.storage.open import open_storage\n"
+        "async def main():\n"
+        "    storage = open_storage(f'sqlite://{sys.argv[1]}', app='notes', clock=SystemClock())\n"
+        "    await storage.start()\n"
+        "    await storage.records.write_meta_once('name', b'value')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())\n"
+    )
+    return subprocess.run([sys.executable, "-c", program, path], check=False).returncode
+
+
+async def test_what_was_written_survives_a_killed_process_and_its_lock_does_not(path: Path) -> None:
+    assert write_and_die(path) == -signal.SIGKILL
+    storage = storage_at(path)
+    await storage.start()
+
+    assert await storage.records.read_meta("name") == b"value"
+    await storage.close()
 
 
 async def test_every_commit_reaches_the_disk(database: Database) -> None:
