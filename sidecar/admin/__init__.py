@@ -1,1 +1,1 @@
-"""The operators' surface of the control listener."""
+"""What operators may do: `/admin/v1/*` of the control listener."""
