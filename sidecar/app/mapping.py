@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sidecar.crypto.keyring import EncryptionKey, Keyring
 from sidecar.errors import ConfigurationError
 from sidecar.identity.authenticator import TokenRules
+from sidecar.identity.bearer import TokenLimits
 from sidecar.identity.claims import ClaimMap
 from sidecar.identity.jwks import KeyLocation
 from sidecar.identity.service_keys import ServiceKeys
@@ -53,7 +54,8 @@ def key_location_of(identity: IdentitySettings) -> KeyLocation:
     )
 
 
-def token_rules_of(identity: IdentitySettings) -> TokenRules:
+def token_rules_of(settings: Settings) -> TokenRules:
+    identity, limits = settings.identity, settings.limits
     named = identity.claims.model_dump(exclude_none=True)
     return TokenRules(
         expected=Expectations(
@@ -63,6 +65,10 @@ def token_rules_of(identity: IdentitySettings) -> TokenRules:
             leeway=identity.leeway,
         ),
         claims=ClaimMap(**named),
+        limits=TokenLimits(
+            token_bytes=limits.jwt_bytes, subject_characters=limits.subject_chars, groups=limits.groups
+        ),
+        algorithms=frozenset(identity.algorithms),
     )
 
 

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print warnings and exit 0. Raises `ConfigurationError` with every problem of a file that cannot serve."""
+    """Print warnings and exit 0. Raises `ConfigurationError` where the configuration cannot serve."""
     from sidecar.app.mapping import keyring_of, policies_of, providers_of
     from sidecar.settings.check import warnings_of
     from sidecar.settings.sources import load_settings

@@ -17,7 +17,7 @@ PATHS: Final = {"live": "/livez", "ready": "/readyz", "startup": "/startupz"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_argument(parser)
-    parser.add_argument("--address", metavar="HOST:PORT", help="the ops listener (default: from the settings)")
+    parser.add_argument("--address", metavar="HOST:PORT", help="the ops listener (default: the settings')")
     parser.add_argument("--probe", choices=tuple(PATHS), default="ready", help="what to ask for")
     parser.set_defaults(run=run)
 
@@ -47,6 +47,7 @@ def _configured_address(arguments: argparse.Namespace) -> str:
 
 
 def _reachable(address: str) -> str:
-    """A listener bound to every address is asked on loopback."""
+    # A listener bound to every address is asked on loopback.
     host, _, port = address.rpartition(":")
-    return {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}.get(host, host) + f":{port}"  # noqa: S104 - compared, not bound
+    loopback = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - compared, not bound
+    return f"{loopback.get(host, host)}:{port}"

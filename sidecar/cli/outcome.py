@@ -5,7 +5,6 @@ Scope: what every command shares when it ends.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from enum import IntEnum
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
 
 

@@ -44,6 +44,10 @@ class Listener:
         self._site: web.TCPSite | None = None
 
     @property
+    def host(self) -> str:
+        return self._host
+
+    @property
     def port(self) -> int:
         return self._port if self._site is None else self._site.port
 

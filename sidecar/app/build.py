@@ -1,0 +1,213 @@
+"""Put the house together from its settings: a plain list of constructions, and nothing else.
+
+Scope: which object gets which. `lifecycle` starts them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from sidecar.admin.routes import admin_routes
+from sidecar.app import mapping
+from sidecar.app.lifecycle import App, Parts
+from sidecar.broker import Broker, BrokerLimits
+from sidecar.clock import SystemClock
+from sidecar.grants.connect import ConnectLinks
+from sidecar.grants.refresh import Refresher
+from sidecar.grants.store import GrantStore
+from sidecar.identity.authenticator import Authenticator
+from sidecar.identity.jwks import RemoteKeySet
+from sidecar.me.routes import me_routes
+from sidecar.outbound.client import OutboundClient
+from sidecar.policies.evaluation import PolicyEngine
+from sidecar.providers.oauth import TokenEndpoint
+from sidecar.proxy.address import AddressBook
+from sidecar.proxy.dialling import Dialler, DialTimeouts
+from sidecar.proxy.gate import Gate, OwnListeners
+from sidecar.proxy.handler import Handler
+from sidecar.proxy.inbound import ProxyListener
+from sidecar.proxy.incoming import BodyLimits
+from sidecar.proxy.records import Recorder
+from sidecar.proxy.upstream import AnswerTimeouts, Upstream
+from sidecar.storage.open import open_storage
+from sidecar.telemetry.metrics import Metrics
+from sidecar.web.guard import Guard
+from sidecar.web.health import Health, ops_routes
+from sidecar.web.listener import Listener
+from sidecar.web.middleware import build_app
+from sidecar.web.strict_handler import HeadLimits
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from sidecar.clock import Clock
+    from sidecar.crypto.keyring import Keyring
+    from sidecar.providers.model import Provider
+    from sidecar.settings.addresses import ListenAddress
+    from sidecar.settings.model import Settings
+    from sidecar.storage.model import Storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foundation:
+    """What both the running sidecar and commands on stored data stand on."""
+
+    settings: Settings
+    clock: Clock
+    keyring: Keyring
+    providers: dict[str, Provider]
+    storage: Storage
+    store: GrantStore
+
+
+def lay_foundation(settings: Settings, *, clock: Clock | None = None) -> Foundation:
+    """Make what is needed to read and write grants; nothing is opened yet.
+
+    Raises `ConfigurationError`.
+    """
+    clock = clock or SystemClock()
+    keyring = mapping.keyring_of(settings)
+    storage = open_storage(settings.store, app=settings.app, clock=clock)
+    return Foundation(
+        settings=settings,
+        clock=clock,
+        keyring=keyring,
+        providers=mapping.providers_of(settings),
+        storage=storage,
+        store=GrantStore(settings.app, keyring, storage.records, clock),
+    )
+
+
+def build(settings: Settings, *, clock: Clock | None = None) -> App:
+    """Return the whole sidecar, ready to be started. Raises `ConfigurationError`."""
+    base = lay_foundation(settings, clock=clock)
+    metrics = Metrics()
+    outbound = OutboundClient()
+    own = OwnListeners()
+    health = Health()
+    keys = RemoteKeySet(
+        mapping.key_location_of(settings.identity), outbound=outbound, clock=base.clock, metrics=metrics
+    )
+    services = mapping.service_keys_of(settings.services)
+    authenticator = Authenticator(
+        mapping.token_rules_of(settings),
+        keys=keys,
+        services=services,
+        metrics=metrics,
+        clock=base.clock,
+    )
+    refresher = Refresher(
+        store=base.store,
+        leases=base.storage.leases,
+        feed=base.storage.feed,
+        endpoint=TokenEndpoint(outbound, timeout=settings.refresh.token_timeout, clock=base.clock),
+        clock=base.clock,
+        metrics=metrics,
+        token_timeout=settings.refresh.token_timeout,
+    )
+    broker = Broker(
+        store=base.store,
+        refresher=refresher,
+        providers=base.providers,
+        policies=PolicyEngine(mapping.policies_of(settings.policies)),
+        links=ConnectLinks(
+            app=settings.app, base_url=_control_url(settings), keyring=base.keyring, clock=base.clock
+        ),
+        feed=base.storage.feed,
+        clock=base.clock,
+        metrics=metrics,
+        limits=BrokerLimits(refresh_before=settings.refresh.before, outage_grace=settings.outage_grace),
+    )
+    limits = _head_limits(settings)
+    gate = Gate(hosts=frozenset(settings.listen.hosts), keys=settings.listen.keys)
+    handler = Handler(
+        AddressBook(base.providers.values(), gate=gate, own=own),
+        authenticator=authenticator,
+        is_service_key=lambda text: services.find(text) is not None,
+        broker=broker,
+        upstream=_upstream(base, own),
+        recorder=Recorder(metrics=metrics, clock=base.clock),
+        limits=limits,
+        most=settings.limits.requests,
+    )
+    address = settings.listen.proxy
+    proxy = ProxyListener(
+        handler,
+        host=address.host,
+        port=address.port,
+        path=address.path,
+        own=own,
+        metrics=metrics,
+        limits=(
+            limits,
+            BodyLimits(timeout=settings.limits.body_timeout, size_bytes=settings.limits.body_bytes),
+        ),
+    )
+    parts = Parts(
+        storage=base.storage,
+        store=base.store,
+        keys=keys,
+        outbound=outbound,
+        refresher=refresher,
+        broker=broker,
+        proxy=proxy,
+        ops=_listener(build_app(ops_routes(health, metrics)), settings.listen.ops, metrics, limits),
+        control=_control(base, authenticator, metrics, limits),
+        own=own,
+        health=health,
+        metrics=metrics,
+        drain_timeout=settings.shutdown.drain_timeout,
+    )
+    return App(parts)
+
+
+def _upstream(base: Foundation, own: OwnListeners) -> Upstream:
+    limits = base.settings.limits
+    dialler = Dialler(
+        base.providers.values(),
+        own=own,
+        timeouts=DialTimeouts(connect=limits.connect_timeout, tls=limits.tls_timeout),
+    )
+    return Upstream(
+        dialler,
+        timeouts=AnswerTimeouts(response_head=limits.response_head_timeout, idle=limits.idle_timeout),
+    )
+
+
+def _control(
+    base: Foundation, authenticator: Authenticator, metrics: Metrics, limits: HeadLimits
+) -> Listener:
+    settings = base.settings
+    public = urlsplit(settings.public_url or "")
+    guard = Guard(
+        hosts=frozenset({*settings.listen.hosts, settings.listen.control.host}),
+        public_host=public.hostname or "",
+        admin_is_public=settings.admin.public,
+    )
+    routes = [
+        *me_routes(authenticator.authenticate, base.store),
+        *admin_routes(
+            base.store,
+            issuer=settings.identity.issuer,
+            providers=base.providers,
+            keys=settings.admin.keys,
+            clock=base.clock,
+        ),
+    ]
+    app = build_app(routes, guard=guard, prefix=public.path.rstrip("/"))
+    return _listener(app, settings.listen.control, metrics, limits)
+
+
+def _listener(app: web.Application, address: ListenAddress, metrics: Metrics, limits: HeadLimits) -> Listener:
+    return Listener(app, host=address.host, port=address.port, metrics=metrics, limits=limits)
+
+
+def _head_limits(settings: Settings) -> HeadLimits:
+    limits = settings.limits
+    return HeadLimits(timeout=limits.head_timeout, size_bytes=limits.head_bytes, fields=limits.head_fields)
+
+
+def _control_url(settings: Settings) -> str:
+    return (settings.public_url or f"http://{settings.listen.control}").rstrip("/")
