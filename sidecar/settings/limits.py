@@ -68,7 +68,7 @@ class LimitSettings(Section):
     idle_timeout: Annotated[float, duration("10ms", "7d", "15m")] = Field(
         default=900.0, description="Longest silence between two bytes of a response; there is no total."
     )
-    body_bytes: Annotated[int | None, BODY_BYTES] = Field(
+    body_bytes: Annotated[int, BODY_BYTES] | None = Field(
         default=None, description="Size of a request's body."
     )
     requests: Annotated[int, count(1, 1_000_000)] = Field(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 # difflib's own default; below it the suggestions stop being helpful.
 LIKENESS: Final = 0.6
 
