@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import PydanticCustomError, core_schema
 
@@ -42,7 +42,7 @@ class Leaf:
 
     accepts: str
     parse: Callable[[str], object]
-    show: Callable[[object], str] = str
+    show: Callable[[Any], str] = str
     is_secret: bool = False
 
     def read(self, value: object) -> object:
@@ -122,10 +122,8 @@ def parse_duration(given: str) -> float:
     return float(match[1]) * DURATION_UNITS[match[2] or "s"]
 
 
-def show_duration(seconds: object) -> str:
+def show_duration(seconds: float) -> str:
     """Write seconds in the largest unit that needs no fraction."""
-    if not isinstance(seconds, float | int):
-        return str(seconds)
     if seconds == 0:
         return "0s"
     for unit in ("d", "h", "m", "s"):
@@ -155,10 +153,8 @@ def parse_size(given: str) -> int:
     return int(match[1]) * SIZE_UNITS[match[2] or "B"]
 
 
-def show_size(amount: object) -> str:
+def show_size(amount: int) -> str:
     """Write bytes in the largest unit that needs no fraction."""
-    if not isinstance(amount, int):
-        return str(amount)
     unit = next(unit for unit in ("GiB", "MiB", "KiB", "B") if amount % SIZE_UNITS[unit] == 0)
     return f"{amount // SIZE_UNITS[unit]}{unit}"
 

@@ -22,7 +22,7 @@ def _parse_body_bytes(given: str) -> int | None:
     return None if given == UNLIMITED else parse_size(given)
 
 
-def _show_body_bytes(amount: object) -> str:
+def _show_body_bytes(amount: int | None) -> str:
     return UNLIMITED if amount is None else show_size(amount)
 
 

@@ -3,12 +3,13 @@
 The model is closed and frozen: a misspelt key is an error and not a default that nobody asked for. It is the
 source of the reference documentation and of the names that environment variables can reach.
 
-Scope: values. `app.py` turns them into the house; no other package sees them.
+Scope: values, each right by itself. What they must not say together is in `sidecar.settings.rules`, and
+`load_settings` applies both. `app.py` turns them into the house; no other package sees them.
 """
 
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from sidecar.crypto.keyring import EncryptionKey
 from sidecar.policies.model import Effect, Mode
@@ -25,7 +26,6 @@ from sidecar.settings.identity import IdentitySettings
 from sidecar.settings.leaves import FLAG, KEY, SHORT_TEXT, choice, duration, secret, text
 from sidecar.settings.limits import LimitSettings, RefreshSettings, ShutdownSettings
 from sidecar.settings.provider import PROVIDER_NAME, ProviderSettings
-from sidecar.settings.rules import BrokenRulesError, broken_rules
 from sidecar.settings.section import Section
 
 DEFAULT_STORE: Final = "sqlite:///var/lib/sidecar/sidecar.db"
@@ -181,9 +181,3 @@ class Settings(Section):
     def store_scheme(self) -> str:
         """`memory`, `sqlite`, `redis` or `rediss`."""
         return self.store.reveal().partition(":")[0]
-
-    @model_validator(mode="after")
-    def _keep_the_rules(self) -> Self:
-        if broken := tuple(broken_rules(self)):
-            raise BrokenRulesError(broken)
-        return self

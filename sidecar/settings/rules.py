@@ -29,16 +29,8 @@ if TYPE_CHECKING:
 INSECURE = "must be https://; plain http:// is for this machine only, or with insecure_http: true"
 
 
-class BrokenRulesError(ValueError):
-    """Carries the rules that a configuration breaks: where, and what would be right."""
-
-    def __init__(self, broken: tuple[Broken, ...]) -> None:
-        super().__init__("; ".join(message for _, message in broken))
-        self.broken = broken
-
-
 def broken_rules(settings: Settings) -> Iterator[Broken]:
-    """Yield every refusal; no message contains a secret."""
+    """Yield every refusal, its place and what would be right; no message contains a secret."""
     yield from _listeners(settings)
     yield from _identity(settings)
     yield from _encryption(settings)

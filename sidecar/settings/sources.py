@@ -20,7 +20,7 @@ from sidecar.errors import ConfigurationError
 from sidecar.settings.environment import read_environment
 from sidecar.settings.layer import Layer, Problem, is_related, merge
 from sidecar.settings.model import Settings
-from sidecar.settings.rules import BrokenRulesError
+from sidecar.settings.rules import broken_rules
 from sidecar.settings.shape import nodes_of, settings_of
 from sidecar.settings.suggestion import closest, did_you_mean
 from sidecar.settings.yaml_lines import read_yaml
@@ -54,7 +54,7 @@ def load_settings(path: pathlib.Path | None, environ: Mapping[str, str]) -> Sett
     """
     file = _read_file(path, environ)
     layer = file.under(read_environment(environ, Settings, file.values))
-    settings, found = _validate(layer.values)
+    settings, found = _judge(layer.values)
     problems = [*layer.problems, *_not_consequences(found, layer.problems)]
     if settings is not None and not problems:
         return settings
@@ -73,18 +73,25 @@ def _located(problem: Problem, layer: Layer) -> str:
     return str(Problem(problem.path, problem.message, problem.origin or layer.origin_of(problem.path)))
 
 
-def _validate(values: Mapping[str, object]) -> tuple[Settings | None, list[Problem]]:
+def _judge(values: Mapping[str, object]) -> tuple[Settings | None, list[Problem]]:
+    settings, wrong = _read(values)
+    if settings is not None:
+        return settings, _broken_rules(settings)
+    # Rules between settings need each value to be right: judge the rest without the wrong ones.
+    rest, consequences = _read(merge(STAND_INS, _without(values, [_spoilt(problem) for problem in wrong])))
+    more = _broken_rules(rest) if rest is not None else consequences
+    return None, wrong + _not_consequences(more, wrong)
+
+
+def _read(values: Mapping[str, object]) -> tuple[Settings | None, list[Problem]]:
     try:
         return Settings.model_validate(values), []
     except ValidationError as exc:
-        found = _problems_of(exc)
-    # The rules between settings are applied only where each value is right: judge the rest without the wrong.
-    rest = merge(STAND_INS, _without(values, [_spoilt(problem) for problem in found]))
-    try:
-        Settings.model_validate(rest)
-    except ValidationError as exc:
-        found += _not_consequences(_problems_of(exc), found)
-    return None, found
+        return None, _problems_of(exc)
+
+
+def _broken_rules(settings: Settings) -> list[Problem]:
+    return [Problem(path, message) for path, message in broken_rules(settings)]
 
 
 def _spoilt(problem: Problem) -> Path:
@@ -112,10 +119,6 @@ def _without(values: Mapping[str, object], paths: list[Path]) -> dict[str, objec
 def _problems_of(error: ValidationError) -> list[Problem]:
     found: list[Problem] = []
     for detail in error.errors(include_url=False, include_input=False):
-        cause = detail.get("ctx", {}).get("error")
-        if isinstance(cause, BrokenRulesError):
-            found += [Problem(path, message) for path, message in cause.broken]
-            continue
         path = tuple(part for part in detail["loc"] if part != "[key]")
         found.append(Problem(path, _message(detail, path)))
     return found

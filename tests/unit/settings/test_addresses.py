@@ -78,6 +78,7 @@ def test_an_address_is_local_if_nobody_else_can_reach_it(given: str, is_local: b
         ("127.0.0.1:1", "0.0.0.0:1", True),
         ("127.0.0.1:1", "[::]:1", True),
         ("127.0.0.1:1", "localhost:1", True),
+        ("127.0.0.1:1", "sidecar:1", False),
         ("unix:/a", "127.0.0.1:1", False),
         ("unix:/a", "unix:/a", True),
         ("unix:/a", "unix:/b", False),

@@ -3,9 +3,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sidecar.crypto.keyring import EncryptionKey
 from sidecar.errors import ConfigurationError
+from sidecar.settings.model import Settings
+from sidecar.settings.shape import settings_of
 from sidecar.settings.sources import load_settings
 
 if TYPE_CHECKING:
@@ -231,3 +236,43 @@ def test_a_secret_leaves_the_loader_only_as_a_secret(tmp_path: Path) -> None:
     assert "hunter2" not in repr(settings)
     assert settings.admin.keys[0].reveal() == "hunter2hunter2hunter2"
     assert settings.store.reveal() == "redis://:hunter2@cache/0"
+
+
+NAMES = sorted(
+    {part for setting in settings_of(Settings) for part in setting.path.replace("[]", "").split(".")}
+)
+CANARIES = st.sampled_from(["hunter2 hunter2", "${hunter2", "hunter2/:@#", "\x07hunter2", "*hunter2", "-1"])
+DOCUMENTS = st.dictionaries(
+    st.sampled_from(NAMES),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | CANARIES,
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+        ),
+        max_leaves=12,
+    ),
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(document=DOCUMENTS)
+def test_any_document_is_loaded_or_refused_without_quoting_it(tmp_path: Path, document: object) -> None:
+    file = write(tmp_path, yaml.safe_dump(document))
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(file, {})
+
+    assert "hunter2" not in str(caught.value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    name=st.sampled_from(NAMES), rest=st.lists(st.sampled_from([*NAMES, "x", ""]), max_size=4), value=CANARIES
+)
+def test_any_variable_is_loaded_or_refused_without_quoting_it(name: str, rest: list[str], value: str) -> None:
+    variable = "SIDECAR_" + "__".join([name, *rest]).upper().replace("<NAME>", "A")
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(None, {variable: value})
+
+    assert "hunter2" not in str(caught.value)
