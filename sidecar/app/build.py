@@ -31,6 +31,7 @@ from sidecar.proxy.inbound import ProxyListener
 from sidecar.proxy.incoming import BodyLimits
 from sidecar.proxy.records import Recorder
 from sidecar.proxy.upstream import AnswerTimeouts, Upstream
+from sidecar.storage.metered import metered
 from sidecar.storage.open import open_storage
 from sidecar.telemetry.metrics import Metrics
 from sidecar.web.guard import Guard
@@ -40,11 +41,14 @@ from sidecar.web.middleware import build_app
 from sidecar.web.strict_handler import HeadLimits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aiohttp import web
 
     from sidecar.clock import Clock
     from sidecar.crypto.keyring import Keyring
     from sidecar.providers.model import Provider
+    from sidecar.secret import Secret
     from sidecar.settings.addresses import ListenAddress
     from sidecar.settings.model import Settings
     from sidecar.storage.model import Storage
@@ -62,14 +66,17 @@ class Foundation:
     store: GrantStore
 
 
-def lay_foundation(settings: Settings, *, clock: Clock | None = None) -> Foundation:
+def lay_foundation(
+    settings: Settings, *, clock: Clock | None = None, metrics: Metrics | None = None
+) -> Foundation:
     """Make what is needed to read and write grants; nothing is opened yet.
 
     Raises `ConfigurationError`.
     """
     clock = clock or SystemClock()
+    metrics = metrics or Metrics()
     keyring = mapping.keyring_of(settings)
-    storage = open_storage(settings.store, app=settings.app, clock=clock)
+    storage = metered(open_storage(settings.store, app=settings.app, clock=clock), metrics, clock)
     return Foundation(
         settings=settings,
         clock=clock,
@@ -82,8 +89,8 @@ def lay_foundation(settings: Settings, *, clock: Clock | None = None) -> Foundat
 
 def build(settings: Settings, *, clock: Clock | None = None) -> App:
     """Return the whole sidecar, ready to be started. Raises `ConfigurationError`."""
-    base = lay_foundation(settings, clock=clock)
     metrics = Metrics()
+    base = lay_foundation(settings, clock=clock, metrics=metrics)
     outbound = OutboundClient()
     own = OwnListeners()
     health = Health()
@@ -188,16 +195,26 @@ def _control(
     )
     routes = [
         *me_routes(authenticator.authenticate, base.store),
-        *admin_routes(
-            base.store,
-            issuer=settings.identity.issuer,
-            providers=base.providers,
-            keys=settings.admin.keys,
-            clock=base.clock,
-        ),
+        *_admin_routes(base, settings.admin.keys),
     ]
     app = build_app(routes, guard=guard, prefix=public.path.rstrip("/"))
     return _listener(app, settings.listen.control, metrics, limits)
+
+
+def admin_listener(base: Foundation, key: Secret) -> Listener:
+    """Return the admin API alone, on a loopback port of the system's choice, for whoever has `key`."""
+    app = build_app(_admin_routes(base, (key,)), guard=Guard())
+    return Listener(app, host="127.0.0.1", port=0, metrics=Metrics())
+
+
+def _admin_routes(base: Foundation, keys: Sequence[Secret]) -> list[web.RouteDef]:
+    return admin_routes(
+        base.store,
+        issuer=base.settings.identity.issuer,
+        providers=base.providers,
+        keys=keys,
+        clock=base.clock,
+    )
 
 
 def _listener(app: web.Application, address: ListenAddress, metrics: Metrics, limits: HeadLimits) -> Listener:
