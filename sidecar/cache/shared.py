@@ -1,4 +1,4 @@
-"""The ports by which several processes agree: leases that order attempts, a feed that says what changed.
+"""The ports by which several processes agree: leases, nonces, and a feed that says what changed.
 
 In one process a lock and a call would do. Over Redis the same words must hold although a process can be
 killed between any two steps, so a lease has an owner and an end, and a feed knows whether it is current.
@@ -28,6 +28,18 @@ class Leases(Protocol):
 
     async def release(self, name: str, *, owner: str) -> None:
         """End the lease if `owner` holds it; somebody else's lease is left alone."""
+        ...
+
+
+class Nonces(Protocol):
+    """Names that can be claimed once. Raises `StoreUnavailableError`.
+
+    What was claimed stays claimed for `ttl` seconds, also across restarts of a store that is kept. Names are
+    random text or hashes: they are stored as they are, so nobody's name and no secret may be in them.
+    """
+
+    async def claim(self, name: str, *, ttl: float) -> bool:
+        """Say whether this call is the first one for `name`; of several at once, exactly one is."""
         ...
 
 

@@ -14,7 +14,7 @@ from sidecar.grants.model import GrantId
 from sidecar.grants.records import Record, RecordPage, Spending, UserRecords
 from sidecar.grants.sealing import user_of
 from sidecar.storage.model import Storage
-from sidecar.storage.process import ProcessFeed, ProcessLeases
+from sidecar.storage.process import ProcessFeed, ProcessLeases, ProcessNonces
 
 if TYPE_CHECKING:
     from sidecar.clock import Clock
@@ -27,6 +27,7 @@ def memory_storage(clock: Clock) -> Storage:
     return Storage(
         records=MemoryRecords(feed),
         leases=ProcessLeases(clock),
+        nonces=ProcessNonces(clock),
         feed=feed,
         is_shared=False,
         start=_nothing,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sidecar.cache.shared import ChangeFeed, Leases
+    from sidecar.cache.shared import ChangeFeed, Leases, Nonces
     from sidecar.grants.records import GrantRecords
 
 
@@ -26,6 +26,7 @@ class Storage:
 
     records: GrantRecords
     leases: Leases
+    nonces: Nonces
     feed: ChangeFeed
     is_shared: bool
     start: Callable[[], Awaitable[None]]

@@ -1,7 +1,7 @@
-"""Leases and changes when one process is all there is: a dictionary and a call.
+"""Leases, nonces and changes when one process is all there is: a dictionary and a call.
 
-Scope: one event loop. The memory and SQLite stores belong to one process and use both; over Redis the same
-ports are kept by `sidecar.storage.redis`.
+Scope: one event loop. The memory and SQLite stores belong to one process and use these, except that
+SQLite keeps nonces in its file; over Redis the same ports are kept by `sidecar.storage.redis`.
 """
 
 from __future__ import annotations
@@ -45,6 +45,32 @@ class ProcessLeases:
             return owner
         self._held.pop(name, None)
         return None
+
+
+class ProcessNonces:
+    """`Nonces` of one process, gone with it."""
+
+    __slots__ = ("_claimed", "_clock")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._claimed: dict[str, float] = {}
+
+    async def claim(self, name: str, *, ttl: float) -> bool:
+        now = self._clock.monotonic()
+        self._forget_ended(now)
+        if self._claimed.get(name, now) > now:
+            return False
+        self._claimed[name] = now + ttl
+        return True
+
+    def _forget_ended(self, now: float) -> None:
+        # Oldest first. One with a longer life than its successors keeps them a little, which does no harm.
+        while self._claimed:
+            oldest = next(iter(self._claimed))
+            if self._claimed[oldest] > now:
+                return
+            del self._claimed[oldest]
 
 
 class ProcessFeed:

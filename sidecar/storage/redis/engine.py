@@ -14,6 +14,7 @@ from sidecar.storage.redis.feed import RedisFeed
 from sidecar.storage.redis.keys import Keys
 from sidecar.storage.redis.leases import RedisLeases
 from sidecar.storage.redis.link import RedisLink
+from sidecar.storage.redis.nonces import RedisNonces
 from sidecar.storage.redis.records import RedisRecords
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def redis_storage(url: RedisUrl, *, app: str, clock: Clock) -> Storage:
     return Storage(
         records=RedisRecords(link, keys),
         leases=RedisLeases(link, keys),
+        nonces=RedisNonces(link, keys),
         feed=feed,
         is_shared=True,
         start=start,

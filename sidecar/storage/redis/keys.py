@@ -38,6 +38,9 @@ class Keys:
         user = user_of(GrantId(name))
         return f"{self._prefix}lease:{name}" if user is None else f"{self._prefix}{{{user}}}:lease:{name}"
 
+    def nonce(self, name: str) -> str:
+        return f"{self._prefix}nonce:{name}"
+
 
 def note_field(grant: GrantId) -> str:
     """Return the field that says the grant's refresh token is being spent."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sidecar.storage.model import Storage
 from sidecar.storage.process import ProcessFeed, ProcessLeases
 from sidecar.storage.sqlite.database import Database
+from sidecar.storage.sqlite.nonces import SqliteNonces
 from sidecar.storage.sqlite.records import SqliteRecords
 
 if TYPE_CHECKING:
@@ -22,14 +23,17 @@ def sqlite_storage(url: SqliteUrl, *, app: str, clock: Clock) -> Storage:
     feed = ProcessFeed()
     database = Database(url.path)
     records = SqliteRecords(app, database, feed)
+    nonces = SqliteNonces(app, database, clock)
 
     async def close() -> None:
         await records.drain()
+        await nonces.drain()
         await database.close()
 
     return Storage(
         records=records,
         leases=ProcessLeases(clock),
+        nonces=nonces,
         feed=feed,
         is_shared=False,
         start=database.open,

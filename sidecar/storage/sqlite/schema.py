@@ -36,6 +36,12 @@ MIGRATIONS: Final = (
         PRIMARY KEY (app, name)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE nonces (
+        app TEXT NOT NULL, name TEXT NOT NULL, ends_at REAL NOT NULL,
+        PRIMARY KEY (app, name)
+    ) WITHOUT ROWID;
+    """,
 )
 
 
