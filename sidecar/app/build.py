@@ -31,6 +31,7 @@ from sidecar.proxy.inbound import ProxyListener
 from sidecar.proxy.incoming import BodyLimits
 from sidecar.proxy.records import Recorder
 from sidecar.proxy.upstream import AnswerTimeouts, Upstream
+from sidecar.settings.translation import policies_of
 from sidecar.storage.metered import metered
 from sidecar.storage.open import open_storage
 from sidecar.telemetry.metrics import Metrics
@@ -118,7 +119,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
         store=base.store,
         refresher=refresher,
         providers=base.providers,
-        policies=PolicyEngine(mapping.policies_of(settings.policies)),
+        policies=PolicyEngine(policies_of(settings.policies)),
         links=ConnectLinks(
             app=settings.app, base_url=_control_url(settings), keyring=base.keyring, clock=base.clock
         ),

@@ -18,19 +18,16 @@ from sidecar.identity.claims import ClaimMap
 from sidecar.identity.jwks import KeyLocation
 from sidecar.identity.service_keys import ServiceKeys
 from sidecar.identity.verification import Expectations
-from sidecar.policies.model import Policies, Rule
-from sidecar.providers.catalog import HostSpec, ProviderSpec, build_provider
-from sidecar.providers.model import Placement, PlacementKind
+from sidecar.providers.catalog import build_provider
+from sidecar.settings.translation import provider_spec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sidecar.providers.model import Provider
     from sidecar.settings.identity import IdentitySettings
-    from sidecar.settings.model import PolicySettings, ServiceSettings, Settings
-    from sidecar.settings.provider import PlacementSettings, ProviderSettings
+    from sidecar.settings.model import ServiceSettings, Settings
 
-CLIENT_AUTH = {"basic": "client_secret_basic", "post": "client_secret_post", "none": "none"}
 MEMORY_KEY_ID = "process"
 
 
@@ -82,66 +79,9 @@ def providers_of(settings: Settings) -> dict[str, Provider]:
     problems: list[str] = []
     for name, entry in settings.providers.items():
         try:
-            providers[name] = build_provider(_spec_of(name, entry))
+            providers[name] = build_provider(provider_spec(name, entry))
         except ValueError as exc:
             problems.append(f"providers.{name}: {exc}")
     if problems:
         raise ConfigurationError(*problems)
     return providers
-
-
-def policies_of(block: PolicySettings | None) -> Policies:
-    """Return the rules; without the block everything is allowed."""
-    if block is None:
-        return Policies()
-    return Policies(
-        default=block.default,
-        rules=tuple(
-            Rule(
-                groups=frozenset(rule.groups),
-                services=frozenset(rule.services),
-                providers=frozenset(rule.providers),
-                methods=frozenset(rule.methods),
-                paths=rule.paths,
-                effect=rule.effect,
-                mode=rule.mode,
-            )
-            for rule in block.rules
-        ),
-    )
-
-
-def _spec_of(name: str, entry: ProviderSettings) -> ProviderSpec:
-    return ProviderSpec(
-        name=name,
-        preset=entry.preset or "",
-        base_url=entry.base_url or "",
-        hosts=tuple(
-            HostSpec(authority=host.host, placement=_placement_of(host.placement)) for host in entry.hosts
-        ),
-        authorize_url=entry.authorize_url or "",
-        token_url=entry.token_url or "",
-        revoke_url=entry.revoke_url or "",
-        client_id=entry.client_id or "",
-        client_secret=entry.client_secret,
-        auth_method=CLIENT_AUTH[entry.client_auth] if entry.client_auth else "",
-        scopes=entry.scopes,
-        placement=_placement_of(entry.placement),
-        networks=entry.networks,
-        ca_file=entry.ca_file or "",
-        insecure_http=entry.insecure_http,
-    )
-
-
-def _placement_of(given: PlacementSettings | None) -> Placement | None:
-    if given is None:
-        return None
-    if given.query is not None:
-        return Placement(kind=PlacementKind.QUERY, name=given.query, format="{token}")
-    if given.basic is not None:
-        return Placement(kind=PlacementKind.BASIC, name="Authorization", format=given.basic)
-    return Placement(
-        kind=PlacementKind.HEADER,
-        name=given.header or "Authorization",
-        format=given.format or "Bearer {token}",
-    )

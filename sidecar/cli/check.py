@@ -18,14 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print warnings and exit 0. Raises `ConfigurationError` where the configuration cannot serve."""
-    from sidecar.app.mapping import keyring_of, policies_of, providers_of
+    from sidecar.app.mapping import keyring_of, providers_of
     from sidecar.settings.check import warnings_of
     from sidecar.settings.sources import load_settings
 
     settings = load_settings(arguments.config, os.environ)
     keyring_of(settings)
     providers_of(settings)
-    policies_of(settings.policies)
     for warning in warnings_of(settings):
         say(f"warning: {warning}")
     say("The configuration can be used.")

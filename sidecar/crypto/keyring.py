@@ -39,9 +39,8 @@ class EncryptionKey:
         except (binascii.Error, ValueError):
             material = b""
         if len(material) != KEY_BYTES:
-            raise ValueError(
-                f"encryption key {key_id} is not 32 bytes of base64; `sidecar keys new` makes one"
-            )
+            # Without the id: of a key that was written without one, the "id" is the key.
+            raise ValueError("an encryption key is not 32 bytes of base64; `sidecar keys new` makes one")
         return cls(key_id, material)
 
     @classmethod

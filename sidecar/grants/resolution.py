@@ -47,7 +47,10 @@ def choose(grants: Iterable[Grant], ask: Ask) -> Grant:
             "Several grants fit. Name the account in the path (/provider@account/...) or in Sidecar-Account, "
             "or the grant in Sidecar-Grant.",
             provider=ask.provider,
-            candidates=[{"grant": grant.id, "account": account_name(grant)} for grant in fitting],
+            candidates=[
+                {"grant": grant.id, "account": account_name(grant)}
+                for grant in sorted(fitting, key=_by_account)
+            ],
         )
     if _narrow([grant for grant in own if grant.status is Status.NEEDS_CONSENT], ask):
         raise ReauthRequiredError(
@@ -97,3 +100,8 @@ def _same_mailbox(grant: Grant, name: str) -> bool:
     if "@" not in folded:
         return False
     return folded in (grant.account.label.strip().casefold(), grant.account.identifier.strip().casefold())
+
+
+def _by_account(grant: Grant) -> tuple[str, str]:
+    # The same list for the same grants, whatever order the store gave them in.
+    return account_name(grant), grant.id
