@@ -135,6 +135,4 @@ def _tls_context(ca_file: str) -> ssl.SSLContext:
     except OSError as exc:
         raise ConfigurationError(f"ca_file {ca_file}: must be a readable file of PEM certificates") from exc
     context.set_alpn_protocols(["http/1.1"])
-    # A connection cut without TLS's own farewell must not pass for an answer's end (RFC 9112 §9.8).
-    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     return context

@@ -10,6 +10,7 @@ Scope: HTTP/1.1 on an open connection. Opening it is `dialling`.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -196,6 +197,7 @@ class _Leg(ResponseHandler):
         self.failure: BaseException | None = None
         self._ends_by_closing = False
         self._is_answered = False
+        self._is_cut = False
         self._head_timer: asyncio.TimerHandle | None = None
 
     def expect_answer(self, *, to: str) -> None:
@@ -255,9 +257,22 @@ class _Leg(ResponseHandler):
         if self.exception() is not None and self.failure is None and self._payload is not None:
             self.fail(BadUpstreamError(BROKE_OFF))
 
+    def eof_received(self) -> None:
+        super().eof_received()
+        tls = self.transport.get_extra_info("ssl_object") if self.transport is not None else None
+        self._is_cut = tls is not None and not _has_said_farewell(tls)
+
     def connection_lost(self, exc: BaseException | None) -> None:
         payload = self._payload
-        is_cut = payload is not None and not payload.is_eof()
-        if is_cut and (exc is not None or not self._ends_by_closing):
+        is_unfinished = payload is not None and not payload.is_eof()
+        if is_unfinished and (exc is not None or self._is_cut or not self._ends_by_closing):
             self.fail(BadUpstreamError(BROKE_OFF))
         super().connection_lost(exc)
+
+
+def _has_said_farewell(tls: ssl.SSLObject) -> bool:
+    """Whether the peer ended TLS itself: asyncio reports a cut TCP stream in the same way (RFC 9112 §9.8)."""
+    try:
+        return not tls.read(1)
+    except ssl.SSLError:
+        return False
