@@ -11,14 +11,11 @@ from __future__ import annotations
 import asyncio
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
-from aiohttp.web_protocol import RequestPayloadError
+from aiohttp import web
 
 from sidecar.errors import BadRequestError, BodyTooLargeError, RequestTimeoutError
-
-if TYPE_CHECKING:
-    from aiohttp import web
 
 JSON_BYTES: Final = 64 * 1024
 """Room for the longest tokens there are (16 KiB each) and long lists of scopes."""
@@ -41,7 +38,7 @@ async def read_json(request: web.Request, *, limit: int = JSON_BYTES) -> dict[st
             return parse_object(await _read(request, limit))
     except TimeoutError as exc:
         raise RequestTimeoutError("The request body did not arrive in time.") from exc
-    except RequestPayloadError as exc:
+    except web.RequestPayloadError as exc:
         raise BadRequestError("The request body is not well-formed HTTP/1.1 (RFC 9112).") from exc
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import http_parser, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
-from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from sidecar.errors import (
     BadRequestError,
@@ -111,15 +111,21 @@ class StrictHandler(web.RequestHandler):
         self._limits = limits
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
-        self._last_payload = EMPTY_PAYLOAD
+        self._last_payload: StreamReader = EMPTY_PAYLOAD
 
     def data_received(self, data: bytes) -> None:
-        """Parse `data`, counting what belongs to a head that is not complete yet."""
-        is_head = self._last_payload.is_eof() and not self._upgraded and self._payload_parser is None
+        """Parse `data`, counting what belongs to a head that is not complete yet.
+
+        The beginning of a head that arrives together with the end of a message is counted from the next byte
+        on; until then the connection is idle, and ends as idle ones do.
+        """
+        payload = self._last_payload
+        is_head = payload.is_eof() and not self._upgraded and self._payload_parser is None
         heads_before = self._request_count
         super().data_received(data)
         if self._request_count > heads_before:
             self._end_head()
+            self._break_off(payload)
             self._last_payload = self._messages[-1][1]
         elif is_head and data:
             self._continue_head(len(data))
@@ -148,6 +154,15 @@ class StrictHandler(web.RequestHandler):
         answer = problem_answer(error)
         answer.force_close()
         return answer
+
+    def _break_off(self, payload: StreamReader) -> None:
+        """End a body whose chunks are malformed: aiohttp would let its reader wait for the rest for ever."""
+        if payload.is_eof():
+            return
+        payload.set_exception(web.RequestPayloadError("the chunks of the body are malformed"))
+        payload.feed_eof()
+        # The reader of the body answers; the refusal that aiohttp queued behind it would be a second answer.
+        self.close()
 
     def _continue_head(self, size: int) -> None:
         self._head_bytes += size

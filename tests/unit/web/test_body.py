@@ -116,3 +116,27 @@ async def test_a_body_that_stalls_is_ended(serve: Serve, monkeypatch: pytest.Mon
 
     assert (answer.status, answer.headers["Sidecar-Error"]) == (408, "request_timeout")
     assert answer.headers["Connection"] == "close"
+
+
+async def test_a_body_with_broken_chunks_is_refused_once_and_at_once(serve: Serve) -> None:
+    entered = asyncio.Event()
+
+    async def enter(request: web.Request) -> web.StreamResponse:
+        entered.set()
+        return await echo(request)
+
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    async with serve([web.post("/", enter)]) as client:
+        base = client._base_url
+        assert base is not None
+        reader, writer = await asyncio.open_connection(base.host, base.port)
+        writer.write(head + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+        await entered.wait()
+        writer.write(b"canary-4f0c1d\r\n")
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert answer.count(b"\r\nSidecar-Error:") == 1
+    assert CANARY.encode() not in answer

@@ -205,6 +205,13 @@ async def test_a_large_head_in_small_fields_is_refused(serve: Serve) -> None:
     assert b" 431 " in answer
 
 
+async def test_what_no_handler_sees_is_counted_too(serve: Serve, metrics: Metrics) -> None:
+    async with serve([web.get("/", hello)]) as client:
+        await raw(client, b"GET / HTTP/1.1\r\nno field\r\n\r\n")
+
+    assert 'sidecar_errors_total{code="bad_request"} 1.0' in metrics.render().decode()
+
+
 async def test_a_probe_without_a_host_is_served(serve: Serve, metrics: Metrics) -> None:
     async with serve(ops_routes(Health(), metrics)) as client:
         answer = await raw(client, b"GET /livez HTTP/1.0\r\n\r\n")

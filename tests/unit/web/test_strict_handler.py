@@ -246,3 +246,15 @@ async def test_without_the_c_parser_there_is_no_server(monkeypatch: pytest.Monke
 
     with pytest.raises(ConfigurationError, match="C parser"):
         StrictServer(hello)
+
+
+async def test_a_head_that_is_already_going_is_not_timed_after_the_caller_left() -> None:
+    async with serving(hello, HeadLimits(timeout=0.05)) as server:
+        async with server.wire() as wire:
+            wire.writer.write(GET)
+            await wire.writer.drain()
+        async with server.wire() as other:
+            other.writer.write(GET + b"X: ")
+            await other.rest()
+
+    assert server.counted == ["request_timeout"]
