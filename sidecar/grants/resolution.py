@@ -48,7 +48,7 @@ def choose(grants: Iterable[Grant], ask: Ask) -> Grant:
             "or the grant in Sidecar-Grant.",
             provider=ask.provider,
             candidates=[
-                {"grant": grant.id, "account": account_name(grant)}
+                {"grant_id": grant.id, "account": account_name(grant)}
                 for grant in sorted(fitting, key=_by_account)
             ],
         )

@@ -31,12 +31,16 @@ def tokens(*, lifetime: float | None, refreshable: bool = True, access: bool = T
         pytest.param(tokens(lifetime=3600), 3594, Freshness.DUE, id="just before the hard margin"),
         pytest.param(tokens(lifetime=3600), 3596, Freshness.EXPIRED, id="in the hard margin"),
         pytest.param(tokens(lifetime=3600), 9999, Freshness.EXPIRED, id="long dead"),
-        pytest.param(tokens(lifetime=60), 47, Freshness.FRESH, id="a minute's token is fresh for four fifths"),
+        pytest.param(
+            tokens(lifetime=60), 47, Freshness.FRESH, id="a minute's token is fresh for four fifths"
+        ),
         pytest.param(tokens(lifetime=60), 49, Freshness.DUE, id="then due"),
         pytest.param(tokens(lifetime=60), 56, Freshness.EXPIRED, id="then dead"),
         pytest.param(tokens(lifetime=None), 1e9, Freshness.FRESH, id="no end named"),
         pytest.param(tokens(lifetime=-10), 0, Freshness.EXPIRED, id="imported dead"),
-        pytest.param(tokens(lifetime=3600, refreshable=False), 3500, Freshness.FRESH, id="nothing to refresh with"),
+        pytest.param(
+            tokens(lifetime=3600, refreshable=False), 3500, Freshness.FRESH, id="nothing to refresh with"
+        ),
         pytest.param(tokens(lifetime=3600, refreshable=False), 3596, Freshness.EXPIRED, id="and then dead"),
         pytest.param(tokens(lifetime=None, access=False), 0, Freshness.EXPIRED, id="only a refresh token"),
     ],

@@ -101,8 +101,10 @@ def test_the_candidates_are_the_fitting_grants_and_nothing_else() -> None:
     with pytest.raises(AmbiguousGrantError) as refused:
         choose(grants, Ask(provider="google"))
 
-    assert [candidate["account"] for candidate in refused.value.candidates] == ["work", "home", "id-7", ""]
-    assert [candidate["grant"] for candidate in refused.value.candidates] == [g.id for g in grants[:4]]
+    by_account = {"": BARE, "home": HOME, "id-7": grants[2], "work": WORK}
+    assert refused.value.candidates == tuple(
+        {"grant_id": grant.id, "account": account} for account, grant in by_account.items()
+    )
 
 
 def test_a_grant_of_somebody_else_is_refused_as_one_that_does_not_exist() -> None:

@@ -60,14 +60,14 @@ async def test_every_request_has_an_id_of_its_own(serve: Serve) -> None:
 
 
 async def test_a_refusal_of_ours_is_a_problem(serve: Serve, metrics: Metrics) -> None:
-    error = AmbiguousGrantError("Name one.", candidates=[{"grant": "g_1", "account": "work"}])
+    error = AmbiguousGrantError("Name one.", candidates=[{"grant_id": "g_1", "account": "work"}])
     async with serve([web.get("/", failing(error))]) as client, client.get("/") as answer:
         problem = await answer.json()
 
     assert answer.status == 409
     assert answer.content_type == "application/problem+json"
     assert answer.headers["Sidecar-Error"] == "ambiguous_grant"
-    assert problem["candidates"] == [{"grant": "g_1", "account": "work"}]
+    assert problem["candidates"] == [{"grant_id": "g_1", "account": "work"}]
     assert len(problem["instance"]) == 16
     assert 'sidecar_errors_total{code="ambiguous_grant"} 1.0' in metrics.render().decode()
 
