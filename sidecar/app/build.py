@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from sidecar.clock import Clock
     from sidecar.crypto.keyring import Keyring
+    from sidecar.identity.service_keys import ServiceKeys
     from sidecar.providers.model import Provider
     from sidecar.secret import Secret
     from sidecar.settings.addresses import ListenAddress
@@ -95,27 +96,60 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
     outbound = OutboundClient()
     own = OwnListeners()
     health = Health()
-    keys = RemoteKeySet(
-        mapping.key_location_of(settings.identity), outbound=outbound, clock=base.clock, metrics=metrics
-    )
-    services = mapping.service_keys_of(settings.services)
-    authenticator = Authenticator(
-        mapping.token_rules_of(settings),
-        keys=keys,
-        services=services,
+    identity = _identity(base, outbound, metrics)
+    refresher = _refresher(base, outbound, metrics)
+    broker = _broker(base, refresher, metrics)
+    limits = _head_limits(settings)
+    parts = Parts(
+        storage=base.storage,
+        store=base.store,
+        keys=identity.keys,
+        outbound=outbound,
+        refresher=refresher,
+        broker=broker,
+        proxy=_proxy(base, identity, broker, own=own, metrics=metrics),
+        ops=_listener(build_app(ops_routes(health, metrics)), settings.listen.ops, metrics, limits),
+        control=_control(base, identity.authenticator, metrics, limits),
+        own=own,
+        health=health,
         metrics=metrics,
-        clock=base.clock,
+        drain_timeout=settings.shutdown.drain_timeout,
     )
-    refresher = Refresher(
+    return App(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Identity:
+    keys: RemoteKeySet
+    services: ServiceKeys
+    authenticator: Authenticator
+
+
+def _identity(base: Foundation, outbound: OutboundClient, metrics: Metrics) -> _Identity:
+    location = mapping.key_location_of(base.settings.identity)
+    keys = RemoteKeySet(location, outbound=outbound, clock=base.clock, metrics=metrics)
+    services = mapping.service_keys_of(base.settings.services)
+    rules = mapping.token_rules_of(base.settings)
+    authenticator = Authenticator(rules, keys=keys, services=services, metrics=metrics, clock=base.clock)
+    return _Identity(keys=keys, services=services, authenticator=authenticator)
+
+
+def _refresher(base: Foundation, outbound: OutboundClient, metrics: Metrics) -> Refresher:
+    timeout = base.settings.refresh.token_timeout
+    return Refresher(
         store=base.store,
         leases=base.storage.leases,
         feed=base.storage.feed,
-        endpoint=TokenEndpoint(outbound, timeout=settings.refresh.token_timeout, clock=base.clock),
+        endpoint=TokenEndpoint(outbound, timeout=timeout, clock=base.clock),
         clock=base.clock,
         metrics=metrics,
-        token_timeout=settings.refresh.token_timeout,
+        token_timeout=timeout,
     )
-    broker = Broker(
+
+
+def _broker(base: Foundation, refresher: Refresher, metrics: Metrics) -> Broker:
+    settings = base.settings
+    return Broker(
         store=base.store,
         refresher=refresher,
         providers=base.providers,
@@ -128,47 +162,35 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
         metrics=metrics,
         limits=BrokerLimits(refresh_before=settings.refresh.before, outage_grace=settings.outage_grace),
     )
-    limits = _head_limits(settings)
+
+
+def _proxy(
+    base: Foundation, identity: _Identity, broker: Broker, *, own: OwnListeners, metrics: Metrics
+) -> ProxyListener:
+    settings = base.settings
     gate = Gate(hosts=frozenset(settings.listen.hosts), keys=settings.listen.keys)
+    heads = _head_limits(settings)
+    bodies = BodyLimits(timeout=settings.limits.body_timeout, size_bytes=settings.limits.body_bytes)
     handler = Handler(
         AddressBook(base.providers.values(), gate=gate, own=own),
-        authenticator=authenticator,
-        is_service_key=lambda text: services.find(text) is not None,
+        authenticator=identity.authenticator,
+        is_service_key=lambda text: identity.services.find(text) is not None,
         broker=broker,
         upstream=_upstream(base, own),
         recorder=Recorder(metrics=metrics, clock=base.clock),
-        limits=limits,
+        limits=heads,
         most=settings.limits.requests,
     )
     address = settings.listen.proxy
-    proxy = ProxyListener(
+    return ProxyListener(
         handler,
         host=address.host,
         port=address.port,
         path=address.path,
         own=own,
         metrics=metrics,
-        limits=(
-            limits,
-            BodyLimits(timeout=settings.limits.body_timeout, size_bytes=settings.limits.body_bytes),
-        ),
+        limits=(heads, bodies),
     )
-    parts = Parts(
-        storage=base.storage,
-        store=base.store,
-        keys=keys,
-        outbound=outbound,
-        refresher=refresher,
-        broker=broker,
-        proxy=proxy,
-        ops=_listener(build_app(ops_routes(health, metrics)), settings.listen.ops, metrics, limits),
-        control=_control(base, authenticator, metrics, limits),
-        own=own,
-        health=health,
-        metrics=metrics,
-        drain_timeout=settings.shutdown.drain_timeout,
-    )
-    return App(parts)
 
 
 def _upstream(base: Foundation, own: OwnListeners) -> Upstream:
