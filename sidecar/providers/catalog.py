@@ -85,6 +85,7 @@ class ProviderSpec:
     authorize_url: str = ""
     token_url: str = ""
     revoke_url: str = ""
+    issuer: str = ""
     client_id: str = ""
     client_secret: Secret | None = None
     auth_method: str = ""
@@ -107,6 +108,7 @@ class Preset:
     revoke_url: str
     scope_separator: str
     auth_method: str
+    authorize_extras: tuple[tuple[str, str], ...]
 
 
 _NO_PRESET: Final = Preset(
@@ -118,7 +120,9 @@ _NO_PRESET: Final = Preset(
     revoke_url="",
     scope_separator=" ",
     auth_method="client_secret_basic",
+    authorize_extras=(),
 )
+_MAY_BE_EMPTY: Final = ("revoke_url", "authorize_extras")
 
 
 def preset_names() -> tuple[str, ...]:
@@ -145,10 +149,10 @@ def preset_of(entry: Mapping[str, Any]) -> Preset:
     names = {field.name for field in fields(Preset)}
     if entry.keys() != names:
         raise ValueError(f"a preset has exactly the members {', '.join(sorted(names))}")
-    if not all(value for name, value in entry.items() if name != "revoke_url"):
-        raise ValueError("only `revoke_url` of a preset may be empty")
+    if not all(value for name, value in entry.items() if name not in _MAY_BE_EMPTY):
+        raise ValueError(f"only {' and '.join(_MAY_BE_EMPTY)} of a preset may be empty")
     lists = {name: tuple(entry[name]) for name in ("documents", "hosts")}
-    return Preset(**{**entry, **lists})
+    return Preset(**{**entry, **lists, "authorize_extras": tuple(entry["authorize_extras"].items())})
 
 
 def build_provider(spec: ProviderSpec) -> Provider:
@@ -167,7 +171,7 @@ def build_provider(spec: ProviderSpec) -> Provider:
         base, base_path = origin_and_path(base_url)
         _check_transport(base, insecure_http=spec.insecure_http)
     if base not in {origin_of_authority(host, scheme="https") for host in known.hosts}:
-        known = replace(known, hosts=(), authorize_url="", token_url="", revoke_url="")
+        known = replace(known, hosts=(), authorize_url="", token_url="", revoke_url="", authorize_extras=())
     endpoints = _endpoints(spec, known)
     return Provider(
         name=spec.name,
@@ -243,13 +247,13 @@ def _endpoints(spec: ProviderSpec, known: Preset) -> Endpoints:
     urls = {
         member: getattr(spec, member) or getattr(known, member)
         for member in ("authorize_url", "token_url", "revoke_url")
-    }
+    } | {"issuer": spec.issuer}
     for member, url in urls.items():
         if not url:
             continue
         with _naming(member):
             _check_transport(origin_of_endpoint(url), insecure_http=spec.insecure_http)
-    return Endpoints(**urls)
+    return Endpoints(**urls, authorize_extras=known.authorize_extras)
 
 
 def _client(spec: ProviderSpec, *, default_method: str, token_url: str) -> OAuthClient | None:

@@ -67,11 +67,17 @@ class ProviderHost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
-    """The OAuth endpoints of a provider (RFC 6749 §3, RFC 7009); absolute URLs, empty where unknown."""
+    """The OAuth endpoints of a provider (RFC 6749 §3, RFC 7009); absolute URLs, empty where unknown.
+
+    `issuer` is what authorization answers must name (RFC 9207), `authorize_extras` are the parameters beyond
+    the standard's that the authorization request needs.
+    """
 
     authorize_url: str = ""
     token_url: str = ""
     revoke_url: str = ""
+    issuer: str = ""
+    authorize_extras: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +113,11 @@ class Provider:
     @property
     def base_origin(self) -> Origin:
         return self.hosts[0].origin
+
+    @property
+    def is_connectable(self) -> bool:
+        """Whether a user can be sent there to consent, and the code that comes back be exchanged."""
+        return self.client is not None and bool(self.endpoints.authorize_url and self.endpoints.token_url)
 
     def host_of(self, origin: Origin) -> ProviderHost | None:
         """Return the entry for exactly this origin, or nothing."""

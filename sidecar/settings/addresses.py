@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from sidecar.providers.origins import origin_and_path
 from sidecar.settings.leaves import Leaf
 
 HOST_NAME: Final = re.compile(
@@ -154,6 +155,13 @@ def _parse_address_only_url(given: str) -> str:
     return _parse_url(given)
 
 
+def _parse_origin(given: str) -> str:
+    origin, path = origin_and_path(given)
+    if path or is_plain_remote(given):
+        raise ValueError
+    return str(origin)
+
+
 def _parse_network(given: str) -> str:
     return str(ipaddress.ip_network(given))
 
@@ -175,4 +183,5 @@ HOST: Final = Leaf("a host name or IP address without a port", _parse_host)
 HOST_AND_PORT: Final = Leaf("a host name or IP address, with :port or without", _parse_authority)
 URL: Final = Leaf("an https:// URL without user, password and fragment", _parse_url)
 PLAIN_URL: Final = Leaf("an https:// URL without user, password, query and fragment", _parse_address_only_url)
+ORIGIN: Final = Leaf("an https:// origin, such as https://app.example.com", _parse_origin)
 NETWORK: Final = Leaf("a network in CIDR form, such as 10.0.0.0/8", _parse_network)

@@ -16,6 +16,7 @@ from sidecar.policies.model import Effect, Mode
 from sidecar.secret import Secret
 from sidecar.settings.addresses import (
     HOST,
+    ORIGIN,
     PLAIN_URL,
     PROXY_ADDRESS,
     TCP_ADDRESS,
@@ -101,6 +102,14 @@ class AdminSettings(Section):
     )
 
 
+class ConnectSettings(Section):
+    """The pages on which users give grants."""
+
+    return_to: tuple[Annotated[str, ORIGIN], ...] = Field(
+        default=(), description="Origins to which a user may be sent back after connecting an account."
+    )
+
+
 class ServiceSettings(Section):
     """A caller without a user: a cron job, a webhook handler."""
 
@@ -166,6 +175,7 @@ class Settings(Section):
     encryption: EncryptionSettings = Field(default=EncryptionSettings(), description="Encryption at rest.")
     log: LogSettings = Field(default=LogSettings(), description="Logging.")
     admin: AdminSettings = Field(default=AdminSettings(), description="The admin API.")
+    connect: ConnectSettings = Field(default=ConnectSettings(), description="Connecting accounts.")
     services: dict[Annotated[str, SERVICE_NAME], ServiceSettings] = Field(
         default_factory=dict, description="Callers without a user."
     )

@@ -113,6 +113,10 @@ class ProviderSettings(Section):
     revoke_url: Annotated[str, URL] | None = Field(
         default=None, description="Revocation endpoint (RFC 7009)."
     )
+    issuer: Annotated[str, PLAIN_URL] | None = Field(
+        default=None,
+        description="The `iss` that authorization answers must name (RFC 9207); unchecked if unset.",
+    )
     client_id: Annotated[str, SHORT_TEXT] | None = Field(
         default=None, description="Our client at the provider."
     )

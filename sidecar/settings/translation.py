@@ -43,6 +43,7 @@ def provider_spec(name: str, provider: ProviderSettings) -> ProviderSpec:
         authorize_url=provider.authorize_url or "",
         token_url=provider.token_url or "",
         revoke_url=provider.revoke_url or "",
+        issuer=provider.issuer or "",
         client_id=provider.client_id or "",
         client_secret=provider.client_secret,
         auth_method=AUTH_METHODS[provider.client_auth] if provider.client_auth else "",

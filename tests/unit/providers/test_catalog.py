@@ -26,6 +26,7 @@ ENTRY = {
     "revoke_url": "",
     "scope_separator": " ",
     "auth_method": "none",
+    "authorize_extras": {},
 }
 
 
@@ -75,7 +76,7 @@ def test_an_incomplete_preset_is_refused(member):
         preset_of(entry)
 
 
-@pytest.mark.parametrize("member", sorted(ENTRY.keys() - {"revoke_url"}))
+@pytest.mark.parametrize("member", sorted(ENTRY.keys() - {"revoke_url", "authorize_extras"}))
 def test_an_empty_member_of_a_preset_is_refused(member):
     with pytest.raises(ValueError, match="may be empty"):
         preset_of({**ENTRY, member: ""})
@@ -343,5 +344,37 @@ def test_the_reference_lists_all_of_a_preset(name):
         known.token_url,
         known.revoke_url or "no revocation endpoint",
         known.auth_method,
+        *("=".join(extra) for extra in known.authorize_extras),
     ):
         assert f"`{value}`" in section or f"<{value}>" in section or f" {value}" in section
+
+
+def test_an_issuer_is_kept_as_it_is_written_and_judged_like_every_url():
+    assert build_provider(spec(issuer="https://files.example.com/")).endpoints.issuer == (
+        "https://files.example.com/"
+    )
+    assert refusal(spec(issuer="http://files.example.com")).startswith("issuer must be https")
+
+
+def test_a_base_url_of_ones_own_drops_what_the_preset_adds_to_the_request():
+    provider = build_provider(ProviderSpec(name="mine", preset="google", base_url="https://www.example.com"))
+
+    assert provider.endpoints.authorize_extras == ()
+
+
+@pytest.mark.parametrize(
+    ("members", "is_connectable"),
+    [
+        ({}, True),
+        ({"authorize_url": ""}, False),
+        ({"client_id": ""}, False),
+    ],
+)
+def test_connecting_takes_a_client_and_both_endpoints(members, is_connectable):
+    whole = {
+        "authorize_url": "https://files.example.com/authorize",
+        "token_url": "https://files.example.com/token",
+        "client_id": "id",
+    }
+
+    assert build_provider(spec(**{**whole, **members})).is_connectable is is_connectable

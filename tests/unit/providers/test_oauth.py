@@ -3,14 +3,14 @@
 import asyncio
 from base64 import b64decode
 from dataclasses import replace
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from sidecar.outbound.client import OutboundClient
 from sidecar.providers.catalog import ProviderSpec, build_provider
 from sidecar.providers.model import Endpoints
-from sidecar.providers.oauth import TokenEndpoint, TokenError, Verdict
+from sidecar.providers.oauth import TokenEndpoint, TokenError, Verdict, authorization_url
 from sidecar.secret import Secret
 from sidecar.testing.clock import ManualClock
 from sidecar.testing.provider import ProviderInABox
@@ -60,6 +60,7 @@ def provider_of(box, *, auth_method="client_secret_basic"):
         ProviderSpec(
             name="box",
             base_url=box.url,
+            authorize_url=box.authorize_url,
             token_url=box.token_url,
             client_id=CLIENT_ID,
             client_secret=None if auth_method == "none" else Secret(CLIENT_SECRET),
@@ -233,3 +234,77 @@ async def test_a_cancelled_call_ends_at_once(box, endpoint):
     with pytest.raises(asyncio.CancelledError):
         await call
     box.token_endpoint.reset()
+
+
+REDIRECT_URI = "https://notes.example.com/sidecar/callback"
+# RFC 7636 appendix B.
+VERIFIER = Secret("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
+CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+
+def url_for(provider, scopes=("read", "write")):
+    return authorization_url(
+        provider, redirect_uri=REDIRECT_URI, scopes=scopes, state="s+t/1", verifier=VERIFIER
+    )
+
+
+def preset_provider(name, **members):
+    return build_provider(
+        ProviderSpec(name=name, preset=name, client_id="id", client_secret=Secret("x"), **members)
+    )
+
+
+def test_an_authorization_request_says_who_asks_for_what_and_carries_a_challenge(box):
+    parts = urlsplit(url_for(provider_of(box)))
+
+    assert f"{parts.scheme}://{parts.netloc}{parts.path}" == box.authorize_url
+    assert parse_qs(parts.query, strict_parsing=True) == {
+        "response_type": ["code"],
+        "client_id": [CLIENT_ID],
+        "redirect_uri": [REDIRECT_URI],
+        "scope": ["read write"],
+        "state": ["s+t/1"],
+        "code_challenge": [CHALLENGE],
+        "code_challenge_method": ["S256"],
+    }
+
+
+def test_a_query_of_the_endpoint_stays_and_no_scopes_are_no_parameter(box):
+    provider = provider_of(box)
+    endpoints = replace(provider.endpoints, authorize_url=f"{box.authorize_url}?tenant=a%20b")
+
+    query = urlsplit(url_for(replace(provider, endpoints=endpoints), scopes=())).query
+
+    assert query.startswith("tenant=a%20b&response_type=code&")
+    assert "scope" not in parse_qs(query)
+
+
+def test_a_preset_adds_what_its_provider_needs():
+    google = parse_qs(urlsplit(url_for(preset_provider("google"))).query)
+    slack = parse_qs(urlsplit(url_for(preset_provider("slack"))).query)
+
+    assert (google["access_type"], google["prompt"]) == (["offline"], ["consent"])
+    assert (slack["scope"], "prompt" in slack) == (["read,write"], False)
+
+
+async def test_a_code_is_exchanged_with_its_verifier(box, endpoint, client):
+    provider = provider_of(box)
+    redirect = await client.get(url_for(provider), timeout=10, max_bytes=1000)
+    code = Secret(parse_qs(urlsplit(redirect.headers["location"]).query)["code"][0])
+
+    answer = await endpoint.exchange_code(provider, code, redirect_uri=REDIRECT_URI, verifier=VERIFIER)
+
+    assert box.whose(answer.access_token.reveal()).user == "ada"
+    assert answer.scopes == {"read", "write"}
+
+
+async def test_a_code_without_its_verifier_is_worth_nothing(box, endpoint, client):
+    provider = provider_of(box)
+    redirect = await client.get(url_for(provider), timeout=10, max_bytes=1000)
+    code = Secret(parse_qs(urlsplit(redirect.headers["location"]).query)["code"][0])
+
+    error = await error_of(
+        endpoint.exchange_code(provider, code, redirect_uri=REDIRECT_URI, verifier=Secret("another"))
+    )
+
+    assert error.verdict is Verdict.REFUSED

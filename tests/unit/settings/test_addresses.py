@@ -6,6 +6,7 @@ from sidecar.settings.addresses import (
     HOST,
     HOST_AND_PORT,
     NETWORK,
+    ORIGIN,
     PLAIN_URL,
     PROXY_ADDRESS,
     TCP_ADDRESS,
@@ -191,3 +192,26 @@ def test_plain_http_is_remote_unless_the_host_is_this_machine() -> None:
 
 def test_a_name_that_merely_looks_local_is_not() -> None:
     assert not is_loopback("127.0.0.1.example.com")
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://app.example.com", "https://app.example.com"),
+        ("https://App.Example.com:443/", "https://app.example.com"),
+        ("https://app.example.com:8443", "https://app.example.com:8443"),
+        ("http://localhost:3000", "http://localhost:3000"),
+    ],
+)
+def test_an_origin_is_written_one_way(given: str, origin: str) -> None:
+    assert ORIGIN.parse(given) == origin
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "app.example.com", "https://app.example.com/path", "https://app.example.com?x", "http://app.example.com",
+     "https://u@app.example.com", "https://*.example.com", "null"],
+)  # fmt: skip
+def test_what_is_more_or_less_than_an_origin_is_refused(given: str) -> None:
+    with pytest.raises(ValueError):
+        ORIGIN.parse(given)
