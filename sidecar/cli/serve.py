@@ -21,12 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. Raises `ConfigurationError` when that can never work."""
     from sidecar.app.build import build
+    from sidecar.proxy.records import ACCESS_LOGGER
     from sidecar.server import serve
     from sidecar.settings.sources import load_settings
     from sidecar.telemetry.logs import setup_logging
 
     settings = load_settings(arguments.config, os.environ)
     handler = setup_logging(settings.log.level, settings.log.format)
+    if not settings.log.access:
+        logging.getLogger(ACCESS_LOGGER).setLevel(logging.WARNING)
     try:
         asyncio.run(serve(build(settings)))
     finally:

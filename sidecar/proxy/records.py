@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from sidecar.proxy.incoming import Incoming
     from sidecar.telemetry.metrics import Metrics
 
-log = logging.getLogger("sidecar.access")
+ACCESS_LOGGER: Final = "sidecar.access"
+
+log = logging.getLogger(ACCESS_LOGGER)
 
 CALLER_GONE: Final = 499
 """nginx's number for a caller who hung up before an answer; it is never sent."""

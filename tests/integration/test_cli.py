@@ -12,7 +12,7 @@ import yaml
 
 from sidecar import __version__
 from sidecar.crypto.keyring import EncryptionKey
-from tests.processes import ADMIN_KEY, running, settings_for
+from tests.processes import ADMIN_KEY, http, running, settings_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,3 +170,15 @@ def test_healthcheck_tells_running_from_ready_from_absent(config: Path, tmp_path
     absent = sidecar("healthcheck", "--config", str(config))
 
     assert (startup.returncode, ready.returncode, absent.returncode) == (0, 1, 69)
+
+
+def test_access_records_can_be_switched_off(config: Path, tmp_path: Path) -> None:
+    settings = yaml.safe_load(config.read_text()) | {
+        "log": {"level": "info", "format": "json", "access": False}
+    }
+    with running(settings, tmp_path, ready=False) as process:
+        process.call("/files/x", "nonsense")
+        refused = http(process.ops_url + "/metrics").body
+
+    assert b'sidecar_errors_total{code="' in refused
+    assert "sidecar.access" not in process.log()
