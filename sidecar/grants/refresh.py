@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from sidecar.cache.singleflight import Singleflight
@@ -35,7 +35,7 @@ from sidecar.grants.rest import Rests
 from sidecar.providers.oauth import TokenError, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from sidecar.cache.shared import ChangeFeed, Leases
     from sidecar.clock import Clock
@@ -110,12 +110,14 @@ class Refresher:
             raise _unavailable(grant, retry_after=rest)
         owner = secrets.token_hex(8)
         give_up_at = self._clock.monotonic() + self._token_timeout + NOTE_MARGIN
-        while not await self._leases.acquire(grant.id, owner=owner, ttl=LEASE_TTL):
-            current = await self._next_look(grant)
-            if _is_newer(current, grant):
-                return current
-            if self._clock.monotonic() > give_up_at:
-                raise _unavailable(grant, retry_after=1.0)
+        # Heard from before the first try on: what is written between a try and the wait must not be missed.
+        with self._changes_of(grant) as changed:
+            while not await self._leases.acquire(grant.id, owner=owner, ttl=LEASE_TTL):
+                current = await self._next_look(grant, changed)
+                if _is_newer(current, grant):
+                    return current
+                if self._clock.monotonic() > give_up_at:
+                    raise _unavailable(grant, retry_after=1.0)
         async with self._renewing(grant.id, owner):
             return await self._under_lease(grant, provider)
 
@@ -124,6 +126,9 @@ class Refresher:
             current = _usable(await self._store.get(grant.id), grant)
             if _is_newer(current, grant):
                 return current
+            if self._held.newer_than(current) is not None:
+                # The store is back with a token that we have spent; its successor is written in a moment.
+                raise _unavailable(grant, retry_after=1.0)
             until = self._clock.now() + self._token_timeout + NOTE_MARGIN
             spending = await self._store.begin_spending(current, until=until)
             if spending is Spending.STANDING:
@@ -201,16 +206,22 @@ class Refresher:
                 # The call goes on: if its base version is still current, its answer is written.
                 log.debug("a lease could not be renewed")
 
-    async def _next_look(self, grant: Grant) -> Grant:
-        """Wait for the feed or a poll's time, then read the grant again."""
+    @contextmanager
+    def _changes_of(self, grant: Grant) -> Iterator[asyncio.Event]:
+        """Give an event that is set whenever the grant may have been written."""
         changed = asyncio.Event()
         stop = self._feed.listen(lambda tag: changed.set() if not tag or tag in grant.id else None)
         try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_AFTER):
-                    await changed.wait()
+            yield changed
         finally:
             stop()
+
+    async def _next_look(self, grant: Grant, changed: asyncio.Event) -> Grant:
+        """Wait for the feed or a poll's time, then read the grant again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_AFTER):
+                await changed.wait()
+        changed.clear()
         return _usable(await self._store.get(grant.id), grant)
 
     def _count(self, provider: Provider, result: str, started_at: float) -> None:

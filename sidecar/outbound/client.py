@@ -22,6 +22,7 @@ import aiohttp
 from yarl import URL
 
 from sidecar import __version__
+from sidecar.outbound.deadline import within
 from sidecar.outbound.guard import guarded_connector, refused_address
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 USER_AGENT: Final = f"grant-sidecar/{__version__}"
 BLOCK_BYTES: Final = 64 * 1024
+GRACE: Final = 1.0
+"""Seconds, at most, in which a process that was stopped past a deadline still reads the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +170,7 @@ class OutboundClient:
     async def _run(self, call: _Call) -> Answer:
         progress = _Progress()
         try:
-            async with asyncio.timeout(call.timeout):
+            async with within(call.timeout, grace=GRACE):
                 return await self._attempt(call, progress)
         except (
             TimeoutError,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sidecar.testing.certificates import LoopbackAuthority
 from sidecar.testing.messages import HEAD_BYTES, Fields, MalformedRequestError, Request, read_request
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from sidecar.testing.waiting import Watch
 
 T = TypeVar("T")
+
+# With asyncio's 100, a burst of callers loses some of their first packets and waits a second for the next.
+BACKLOG: Final = 1024
 
 
 class Connection(asyncio.StreamReaderProtocol):
@@ -137,7 +140,7 @@ class LoopbackServer:
         """Listen; after `pause`, where it listened before."""
         context = self.authority.server_context() if self.authority else None
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._accepted), "127.0.0.1", self.port, ssl=context
+            lambda: Connection(self._accepted), "127.0.0.1", self.port, ssl=context, backlog=BACKLOG
         )
         self.port = self._server.sockets[0].getsockname()[1]
 

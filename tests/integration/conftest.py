@@ -1,4 +1,4 @@
-"""A world per test, and every store it can stand on."""
+"""A world per test, in its process or outside of the sidecar's, and every store it can stand on."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.outside import Outside, outside_of
 from tests.integration.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 async def world() -> AsyncIterator[World]:
     async with World() as world:
         yield world
+
+
+@pytest.fixture
+async def outside(tmp_path: Path) -> AsyncIterator[Outside]:
+    async with outside_of(tmp_path) as outside:
+        yield outside
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])
@@ -35,3 +42,14 @@ def _url(request: pytest.FixtureRequest, directory: Path) -> str:
     if request.param == "redis":
         return str(request.getfixturevalue("redis_server").url)
     return "memory:" if request.param == "memory" else f"sqlite://{directory}/sidecar.db"
+
+
+@pytest.fixture
+def figures(pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Write a line of measured figures to the terminal, whatever is captured; for soak runs."""
+
+    def write(line: str) -> None:
+        with capsys.disabled():
+            pytestconfig.get_terminal_writer().line(f"\n{line}")
+
+    return write

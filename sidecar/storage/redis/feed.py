@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 from redis.exceptions import RedisError
 
 from sidecar.errors import StoreUnavailableError
+from sidecar.outbound.deadline import within
 from sidecar.storage.process import ProcessFeed
-from sidecar.storage.redis.link import DEADLINE, reason_of, within
+from sidecar.storage.redis.link import DEADLINE, GRACE, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +88,7 @@ class RedisFeed:
 
     async def _subscribe(self, connection: Connection) -> None:
         channels = (self._keys.changes, self._keys.beat)
-        async with within(DEADLINE):
+        async with within(DEADLINE, grace=GRACE):
             await connection.connect()
             await connection.send_command("SUBSCRIBE", *channels)
             for _ in channels:

@@ -56,7 +56,7 @@ def connect(url: RedisUrl) -> tuple[Client, Pool]:
         password=url.password.reveal() if url.password else None,
         # RESP2: no HELLO round trip, and none of the push messages that come with RESP3.
         protocol=2,
-        # `link.within` is the one deadline; the library's timers would fire first after a stall of ours.
+        # The link's deadline is the only one; the library's timers would fire first after a stall of ours.
         socket_timeout=None,
         socket_connect_timeout=None,
     )

@@ -15,17 +15,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from sidecar.errors import StoreUnavailableError
+from sidecar.outbound.deadline import within
 from sidecar.storage.operations import Operations
 from sidecar.storage.redis.library import connect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import Awaitable
 
     from sidecar.storage.redis.library import Argument, Connection, Reply
     from sidecar.storage.redis.scripts import Script
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 DEADLINE: Final = 0.2
 """Seconds for one operation, connecting included; leaves 50 ms of the promised 250 for everything else."""
 GRACE: Final = 0.02
-"""Seconds more to see an answer that arrived while this process itself was late."""
+"""Seconds more, at most, to see an answer that arrived while this process itself was late."""
 PROBE_EVERY: Final = 0.5
 """Seconds between probes of a server that is gone; half of the second we promise."""
 CONCURRENCY: Final = 16
@@ -99,7 +99,7 @@ class RedisLink:
                 raise _unavailable() from None
 
     async def _send(self, command: tuple[Argument, ...], untaught: tuple[Argument, ...] | None) -> Reply:
-        async with within(DEADLINE):
+        async with within(DEADLINE, grace=GRACE):
             try:
                 return await self._client.execute_command(*command)
             except NoScriptError:
@@ -135,26 +135,10 @@ class RedisLink:
 
     async def _drop(self, disconnecting: Awaitable[object]) -> None:
         try:
-            async with within(DEADLINE):
+            async with within(DEADLINE, grace=GRACE):
                 await disconnecting
         except (RedisError, OSError) as exc:
             log.debug("a connection did not end in order (%s)", reason_of(exc))
-
-
-@asynccontextmanager
-async def within(seconds: float) -> AsyncIterator[None]:
-    """Raise `TimeoutError` when the block takes longer.
-
-    A process that was itself stopped for longer (a container out of its CPU share) finds timer and answer
-    due at the same instant; the timer therefore asks for a moment more, in which the answer is read.
-    """
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(None) as scope:
-        timer = loop.call_later(seconds, lambda: scope.reschedule(loop.time() + GRACE))
-        try:
-            yield
-        finally:
-            timer.cancel()
 
 
 def reason_of(exc: BaseException) -> str:

@@ -10,7 +10,7 @@ from sidecar.errors import StoreUnavailableError
 from sidecar.grants.model import UserTag
 from sidecar.grants.records import Record
 from sidecar.grants.sealing import new_grant_id
-from sidecar.storage.redis.link import CONCURRENCY, RedisLink, reason_of, within
+from sidecar.storage.redis.link import CONCURRENCY, RedisLink, reason_of
 from sidecar.storage.redis.scripts import Script
 from sidecar.storage.urls import RedisUrl
 from tests.polling import eventually
@@ -215,28 +215,6 @@ async def test_what_a_server_quotes_is_neither_shown_nor_logged(
 )
 def test_a_reason_is_a_class_and_a_code(error: Exception, reason: str) -> None:
     assert reason_of(error) == reason
-
-
-async def test_the_deadline_ends_what_takes_longer() -> None:
-    with pytest.raises(TimeoutError):
-        async with within(0.001):
-            await asyncio.Event().wait()
-
-
-async def test_an_answer_that_came_while_we_were_stopped_is_still_read() -> None:
-    loop = asyncio.get_running_loop()
-    answered = asyncio.Event()
-
-    def stall() -> None:
-        # As a process without its CPU share: longer than the deadline, the answer arriving meanwhile.
-        end = loop.time() + 0.01
-        while loop.time() < end:
-            pass
-        loop.call_soon(answered.set)
-
-    loop.call_soon(stall)
-    async with within(0.005):
-        await answered.wait()
 
 
 def test_a_script_is_known_by_the_digest_the_server_uses() -> None:
