@@ -113,11 +113,12 @@ class Refresher:
         # Heard from before the first try on: what is written between a try and the wait must not be missed.
         with self._changes_of(grant) as changed:
             while not await self._leases.acquire(grant.id, owner=owner, ttl=LEASE_TTL):
-                current = await self._next_look(grant, changed)
+                current = _usable(await self._store.get(grant.id), grant)
                 if _is_newer(current, grant):
                     return current
                 if self._clock.monotonic() > give_up_at:
                     raise _unavailable(grant, retry_after=1.0)
+                await _change_or_poll(changed)
         async with self._renewing(grant.id, owner):
             return await self._under_lease(grant, provider)
 
@@ -216,14 +217,6 @@ class Refresher:
         finally:
             stop()
 
-    async def _next_look(self, grant: Grant, changed: asyncio.Event) -> Grant:
-        """Wait for the feed or a poll's time, then read the grant again."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(POLL_AFTER):
-                await changed.wait()
-        changed.clear()
-        return _usable(await self._store.get(grant.id), grant)
-
     def _count(self, provider: Provider, result: str, started_at: float) -> None:
         self._metrics.token_refresh.labels(provider.name, result).inc()
         took = self._clock.monotonic() - started_at
@@ -233,6 +226,13 @@ class Refresher:
 def can_refresh(grant: Grant, provider: Provider) -> bool:
     """Say whether there is something to refresh with and somewhere to do it."""
     return grant.tokens.refresh_token is not None and bool(provider.endpoints.token_url)
+
+
+async def _change_or_poll(changed: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(POLL_AFTER):
+            await changed.wait()
+    changed.clear()
 
 
 def _usable(current: Grant | None, asked: Grant) -> Grant:
