@@ -142,6 +142,8 @@ class Handler:
             body=body,
         )
         async with self._upstream.exchange(outgoing, incoming) as answer:
+            if self._is_draining:
+                incoming.keeps_alive = False
             await relay(answer, incoming, address)
         record.is_complete = True
 

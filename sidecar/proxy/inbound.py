@@ -1,9 +1,9 @@
 """The proxy's listener: aiohttp's server with everything ended that it would tidy up, echo or wait for.
 
-On top of the strict connections that all our listeners share, a proxy reads bodies it does not understand.
-aiohttp leaves the reader of a malformed one waiting, holds back what follows a request to upgrade, and gives
-an answer a Server, a Date and a Content-Type; here a broken body breaks its request, upgrades are declined,
-and the answer is on the wire before aiohttp hears of it.
+On top of the strict connections that all our listeners share, a proxy passes on what it does not understand.
+aiohttp holds back what follows a request to upgrade, calls an unknown method malformed, and gives an answer a
+Server, a Date and a Content-Type; here upgrades are declined, such a method is told so, and the answer is on
+the wire before aiohttp hears of it.
 
 Scope: the listener's life and its connections. Which request is served, and how, is `handler`.
 """
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMethod
-from aiohttp.web_protocol import RequestPayloadError
 
 from sidecar.errors import MethodNotAllowedError
 from sidecar.proxy.gate import Arrival
@@ -144,18 +143,14 @@ def _local_address(request: web.BaseRequest) -> str:
 
 
 class _Connection(StrictHandler):
-    """A strict connection whose bodies break their requests and whose upgrades are declined."""
+    """A strict connection that knows an unknown method when it sees one, and declines upgrades."""
 
     __slots__ = ("_start",)
 
     def data_received(self, data: bytes) -> None:
         if self._head_bytes == 0:
             self._start = data[:_START_BYTES]
-        body = self._last_payload
         super().data_received(data)
-        if self._last_payload is not body and not body.is_eof():
-            # A message that begins inside a body is the parser's error; the body's reader would never hear.
-            body.set_exception(RequestPayloadError())
         if self._upgraded:
             self._decline_upgrade()
 

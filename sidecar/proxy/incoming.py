@@ -10,8 +10,10 @@ Scope: one request on aiohttp's connection. Replaced together with `inbound`.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import ClientError
 from aiohttp.web_protocol import RequestPayloadError
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from sidecar.proxy.framing import BodyFraming
     from sidecar.proxy.gate import Arrival
     from sidecar.web.problem import Problem
+
+RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+"""`struct linger`: on, for no time at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,7 @@ class Incoming:
     """
 
     __slots__ = (
+        "_ends_by_closing",
         "_has_stalled",
         "_limits",
         "_on_sent",
@@ -65,6 +71,7 @@ class Incoming:
         self._request = request
         self._limits = limits
         self._has_stalled = False
+        self._ends_by_closing = False
         self._on_sent: Callable[[], None] | None = None
         self.version = (request.version.major, request.version.minor)
         self.head = RequestHead(
@@ -115,7 +122,8 @@ class Incoming:
 
     async def start(self, head: ResponseHead, fields: Fields, kind: BodyKind) -> None:
         """Send the answer's head; nothing is added to it but what concerns this connection."""
-        if kind is BodyKind.UNTIL_CLOSE or (self.is_expecting and not self._request.content.is_eof()):
+        self._ends_by_closing = kind is BodyKind.UNTIL_CLOSE
+        if self._ends_by_closing or (self.is_expecting and not self._request.content.is_eof()):
             # After a final answer in place of 100, nobody can know whether the body still comes.
             self.keeps_alive = False
         if not self.keeps_alive:
@@ -148,8 +156,13 @@ class Incoming:
     def abort(self) -> None:
         """Cut the connection, so that what was sent cannot pass for a whole answer."""
         self.keeps_alive = False
-        if self._request.transport is not None:
-            self._request.transport.abort()
+        transport = self._request.transport
+        if transport is None:
+            return
+        if self._ends_by_closing:
+            # Nothing but a reset tells this caller that the end is none.
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        transport.abort()
 
     @property
     def is_expecting(self) -> bool:

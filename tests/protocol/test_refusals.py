@@ -162,13 +162,13 @@ async def test_a_credential_that_would_leak_is_refused_and_the_field_named(proxy
 
 
 async def test_the_brokers_refusal_comes_back_whole(proxy):
-    proxy.broker.error = AmbiguousGrantError(provider="api", candidates=[{"grant": "g1", "account": "a"}])
+    proxy.broker.error = AmbiguousGrantError(provider="api", candidates=[{"grant_id": "g1", "account": "a"}])
 
     received = await proxy.get()
 
     document = problem_in(received)
     assert (document["status"], document["code"]) == (409, "ambiguous_grant")
-    assert document["candidates"] == [{"grant": "g1", "account": "a"}]
+    assert document["candidates"] == [{"grant_id": "g1", "account": "a"}]
     assert document["instance"]
 
 
@@ -303,7 +303,8 @@ async def test_draining_refuses_new_requests_and_finishes_those_in_flight(proxy,
         await reader.read()
 
     provider.script = hold
-    first = asyncio.create_task(proxy.get())
+    client = await proxy.connect()
+    await client.send(request("GET /api/x HTTP/1.1", jwt=jwt))
     await asked.wait()
     draining = asyncio.create_task(proxy.listener.drain(10))
     await asyncio.sleep(0)
@@ -313,5 +314,7 @@ async def test_draining_refuses_new_requests_and_finishes_those_in_flight(proxy,
 
     assert problem_in(refused)["code"] == "draining"
     assert b"\r\nConnection: close\r\n" in refused
-    assert (await first).endswith(b"done")
+    answer = await client.rest()
+    assert b"\r\nConnection: close\r\n" in answer
+    assert answer.endswith(b"done")
     await draining

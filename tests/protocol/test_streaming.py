@@ -254,6 +254,27 @@ async def test_a_reset_is_no_end_of_an_answer_without_a_length(proxy, provider, 
         await client.exactly(5)
 
 
+async def test_an_http_1_0_caller_sees_a_break_as_a_reset(proxy, provider, jwt):
+    async def script(reader, writer):
+        await provider.read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        await read.wait()
+
+    read = asyncio.Event()
+    provider.script = script
+    client = await proxy.connect()
+    await client.send(
+        f"GET /api/x HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {jwt}\r\n\r\n".encode()
+    )
+    await client.head()
+    assert await client.exactly(3) == b"abc"
+
+    read.set()
+
+    with pytest.raises(ConnectionResetError):
+        await client.rest()
+
+
 async def test_interim_answers_are_relayed_and_the_caller_may_wait_for_100(proxy, provider, jwt):
     async def script(reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
