@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from sidecar.app.build import build
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
-
-    from multidict import CIMultiDictProxy
 
     from sidecar.app.lifecycle import App
     from sidecar.clock import Clock
@@ -53,6 +52,14 @@ class Reply:
 
     def json(self) -> Any:
         return json.loads(self.body)
+
+    @classmethod
+    def parse(cls, answer: bytes) -> Self:
+        """Read the one answer in what came over a connection."""
+        head, _, body = answer.partition(b"\r\n\r\n")
+        start, *lines = head.decode("latin-1").split("\r\n")
+        fields = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+        return cls(int(start.split(" ")[1]), CIMultiDictProxy(CIMultiDict(fields)), body)
 
 
 class World:
