@@ -23,7 +23,10 @@ from tests.processes import ADMIN_KEY, SidecarProcess, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
+
+    Opened = AbstractAsyncContextManager[aiohttp.ClientResponse]
 
 PATIENCE = aiohttp.ClientTimeout(total=120)
 EXPIRED = 1
@@ -117,9 +120,14 @@ class Outside:
 
     async def call(self, sidecar: SidecarProcess, path: str = "/echo", *, user: str, **more: Any) -> Reply:
         """Make a request to the box through `sidecar` as `user`."""
+        async with self.open(sidecar, path, user=user, **more) as answer:
+            return Reply(answer.status, answer.headers, await answer.read())
+
+    def open(self, sidecar: SidecarProcess, path: str, *, user: str, **more: Any) -> Opened:
+        """Make the same request and give the answer unread, as a context."""
         headers = {"Authorization": f"Bearer {self.idp.token(user)}", **more.pop("headers", {})}
         method = more.pop("method", "GET")
-        return await self.ask(method, f"{sidecar.proxy_url}/files{path}", headers=headers, **more)
+        return self.session.request(method, f"{sidecar.proxy_url}/files{path}", headers=headers, **more)
 
     async def ops(self, sidecar: SidecarProcess, path: str) -> Reply:
         return await self.ask("GET", sidecar.ops_url + path)
