@@ -30,7 +30,7 @@ from sidecar.grants.freshness import Freshness, ends_of
 from sidecar.grants.memory import Remembered, TokenMemory
 from sidecar.grants.model import Owner
 from sidecar.grants.refresh import can_refresh
-from sidecar.grants.resolution import Ask, choose, require_scopes
+from sidecar.grants.resolution import Ask, account_name, choose, require_scopes, to_repair
 from sidecar.grants.sealing import user_of
 from sidecar.identity.principal import Principal, Service
 
@@ -130,7 +130,7 @@ class Broker:
                 raise
             return remembered
         except (NoDelegatedGrantError, ReauthRequiredError, ScopeReauthRequiredError) as exc:
-            self._invite(caller, ask, exc)
+            await self._invite(caller, ask, exc)
             raise
 
     def _judge(self, caller: Caller, call: Call) -> None:
@@ -252,15 +252,15 @@ class Broker:
         since = self._feed.deaf_since
         return since is None or self._clock.monotonic() - since <= self._limits.outage_grace
 
-    def _invite(self, caller: Caller, ask: Ask, error: SidecarError) -> None:
+    async def _invite(self, caller: Caller, ask: Ask, error: SidecarError) -> None:
         """Say where the user can give what is missing, if this provider can be connected."""
-        provider = self._providers[ask.provider]
-        if isinstance(caller, Principal) and provider.endpoints.authorize_url:
-            owner = Owner(issuer=caller.issuer, subject=caller.subject)
-            link, _ = self._links.invite(
-                owner, provider.name, scopes=provider.scopes, account=ask.account or ""
-            )
-            error.connect_url = link
+        if not isinstance(caller, Principal) or not self._providers[ask.provider].is_connectable:
+            return
+        account = ask.account or ""
+        if not isinstance(error, NoDelegatedGrantError):
+            broken = to_repair(await self._grants_of(caller, ask), ask)
+            account = account_name(broken) if broken else account
+        error.connect_url, _ = self._links.invite(caller, ask.provider, account=account)
 
 
 def _caller_key(caller: Caller, ask: Ask) -> tuple[str, str]:

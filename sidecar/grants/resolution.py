@@ -63,6 +63,19 @@ def choose(grants: Iterable[Grant], ask: Ask) -> Grant:
     )
 
 
+def to_repair(grants: Iterable[Grant], ask: Ask) -> Grant | None:
+    """Return the one grant that a new consent is for; none where there is none, or choosing would be a guess.
+
+    Active grants come first, because `choose` would have taken one of them.
+    """
+    own = [grant for grant in grants if grant.provider == ask.provider]
+    for status in (Status.ACTIVE, Status.NEEDS_CONSENT):
+        fitting = _narrow([grant for grant in own if grant.status is status], ask)
+        if fitting:
+            return fitting[0] if len(fitting) == 1 else None
+    return None
+
+
 def require_scopes(grant: Grant, needed: Sequence[str]) -> None:
     """Raise `ScopeReauthRequiredError` when the grant's scopes are known and lack one of `needed`."""
     if grant.tokens.scopes is None:
