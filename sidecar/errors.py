@@ -21,22 +21,24 @@ ERRORS: dict[str, type[SidecarError]] = {}
 class SidecarError(Exception):
     """The root of all refusals; a subclass cannot be defined without its code and status.
 
-    `detail` says what happened and what to do next. It is public: never put input, tokens or names of
-    users into it. `retryable` promises that the same request may succeed later, not that it will.
+    `detail` says what happened and what to do next; where the raiser does not say it, the type's `advice`
+    stands in as the hint. Both are public: never put input, tokens or names of users into them.
+    `retryable` promises that the same request may succeed later, not that it will.
     """
 
     code: ClassVar[str]
     status: int
     retryable: ClassVar[bool]
     title: ClassVar[str]
+    advice: ClassVar[str]
 
-    def __init_subclass__(cls, *, code: str, status: int, retryable: bool = False) -> None:
+    def __init_subclass__(cls, *, code: str, status: int, retryable: bool = False, advice: str = "") -> None:
         """Register the subclass under its code and take its title from its docstring's first sentence."""
         if code in ERRORS:
             raise TypeError(f"two errors share the code {code}")
         if not cls.__doc__:
             raise TypeError(f"{cls.__name__} needs one sentence that says what happened")
-        cls.code, cls.status, cls.retryable = code, status, retryable
+        cls.code, cls.status, cls.retryable, cls.advice = code, status, retryable, advice
         cls.title = cls.__doc__.strip().split("\n", 1)[0].rstrip(".")
         ERRORS[code] = cls
 
@@ -54,7 +56,7 @@ class SidecarError(Exception):
     ) -> None:
         super().__init__(detail or self.title)
         self.detail = detail or f"{self.title}."
-        self.hint = hint
+        self.hint = hint or self.advice
         self.provider = provider
         self.retry_after = retry_after
         self.connect_url = connect_url
@@ -69,19 +71,39 @@ class BadRequestError(SidecarError, code="bad_request", status=400):
     """The request is malformed or names its target in a way we do not accept."""
 
 
-class ConflictingCredentialsError(SidecarError, code="conflicting_credentials", status=400):
+class ConflictingCredentialsError(
+    SidecarError,
+    code="conflicting_credentials",
+    status=400,
+    advice="Send one credential, or name the one that counts in Sidecar-Authorization.",
+):
     """The request carries two different credentials."""
 
 
-class MissingTokenError(SidecarError, code="missing_token", status=401):
+class MissingTokenError(
+    SidecarError,
+    code="missing_token",
+    status=401,
+    advice="Send the user's JWT as Authorization: Bearer.",
+):
     """The request carries no credential."""
 
 
-class InvalidTokenError(SidecarError, code="invalid_token", status=401):
+class InvalidTokenError(
+    SidecarError,
+    code="invalid_token",
+    status=401,
+    advice="Send an access token of the configured issuer and audience; the metrics count the reason.",
+):
     """The credential is not one we accept."""
 
 
-class TokenExpiredError(SidecarError, code="token_expired", status=401):
+class TokenExpiredError(
+    SidecarError,
+    code="token_expired",
+    status=401,
+    advice="Get a fresh token from the identity provider and send that.",
+):
     """The user's token has expired."""
 
 
@@ -97,15 +119,30 @@ class ScopeReauthRequiredError(SidecarError, code="scope_reauth_required", statu
     """The grant lacks scopes that this provider is configured to need."""
 
 
-class GrantRevokedError(SidecarError, code="grant_revoked", status=403):
+class GrantRevokedError(
+    SidecarError,
+    code="grant_revoked",
+    status=403,
+    advice="Let the user connect the account again.",
+):
     """The grant was revoked while it was being used."""
 
 
-class UserDeprovisionedError(SidecarError, code="user_deprovisioned", status=403):
+class UserDeprovisionedError(
+    SidecarError,
+    code="user_deprovisioned",
+    status=403,
+    advice="The user has to be let in again at the identity provider.",
+):
     """The identity provider removed this user."""
 
 
-class PolicyDeniedError(SidecarError, code="policy_denied", status=403):
+class PolicyDeniedError(
+    SidecarError,
+    code="policy_denied",
+    status=403,
+    advice="Ask the operator: the sidecar's policies decide who may call what.",
+):
     """A policy refuses this call."""
 
 
@@ -113,11 +150,21 @@ class DestinationRefusedError(SidecarError, code="destination_refused", status=4
     """The target is no provider's host, or its address may not be dialled."""
 
 
-class CrossSiteRefusedError(SidecarError, code="cross_site_refused", status=403):
+class CrossSiteRefusedError(
+    SidecarError,
+    code="cross_site_refused",
+    status=403,
+    advice="Call the sidecar from the app's server, not from a page.",
+):
     """A browser sent this request on behalf of another site."""
 
 
-class UnknownProviderError(SidecarError, code="unknown_provider", status=404):
+class UnknownProviderError(
+    SidecarError,
+    code="unknown_provider",
+    status=404,
+    advice="The first path segment names a provider of the sidecar's settings.",
+):
     """No provider of that name is configured."""
 
 
@@ -129,7 +176,13 @@ class MethodNotAllowedError(SidecarError, code="method_not_allowed", status=405)
     """The method is not served here."""
 
 
-class RequestTimeoutError(SidecarError, code="request_timeout", status=408, retryable=True):
+class RequestTimeoutError(
+    SidecarError,
+    code="request_timeout",
+    status=408,
+    retryable=True,
+    advice="Send the whole request without long pauses.",
+):
     """The request did not arrive in time."""
 
 
@@ -137,7 +190,12 @@ class AmbiguousGrantError(SidecarError, code="ambiguous_grant", status=409):
     """Several grants fit and the request did not say which account it meant."""
 
 
-class BodyTooLargeError(SidecarError, code="body_too_large", status=413):
+class BodyTooLargeError(
+    SidecarError,
+    code="body_too_large",
+    status=413,
+    advice="Send less, or let the operator raise limits.body_bytes.",
+):
     """The request body is larger than the configured limit."""
 
 
@@ -149,7 +207,12 @@ class RateLimitedError(SidecarError, code="rate_limited", status=429, retryable=
     """The caller has used up its budget."""
 
 
-class HeadTooLargeError(SidecarError, code="head_too_large", status=431):
+class HeadTooLargeError(
+    SidecarError,
+    code="head_too_large",
+    status=431,
+    advice="Send fewer or shorter fields, or let the operator raise limits.head_bytes or head_fields.",
+):
     """The request head is larger than the configured limit."""
 
 
@@ -165,7 +228,12 @@ class UpstreamUnreachableError(SidecarError, code="upstream_unreachable", status
     """No connection to the provider could be made, or it broke before an answer."""
 
 
-class UpstreamTlsError(SidecarError, code="upstream_tls", status=502):
+class UpstreamTlsError(
+    SidecarError,
+    code="upstream_tls",
+    status=502,
+    advice="The operator can name the provider's authority in ca_file.",
+):
     """The provider's TLS certificate or handshake was not acceptable."""
 
 
@@ -177,23 +245,52 @@ class RefreshUnavailableError(SidecarError, code="refresh_unavailable", status=5
     """The grant is due for a refresh that cannot be done right now."""
 
 
-class IdpUnavailableError(SidecarError, code="idp_unavailable", status=503, retryable=True):
+class IdpUnavailableError(
+    SidecarError,
+    code="idp_unavailable",
+    status=503,
+    retryable=True,
+    advice="Try again; the sidecar keeps asking the identity provider.",
+):
     """The identity provider's keys could not be fetched yet."""
 
 
-class StoreUnavailableError(SidecarError, code="store_unavailable", status=503, retryable=True):
+class StoreUnavailableError(
+    SidecarError,
+    code="store_unavailable",
+    status=503,
+    retryable=True,
+    advice="Try again; nothing is lost.",
+):
     """The store cannot be reached."""
 
 
-class DrainingError(SidecarError, code="draining", status=503, retryable=True):
+class DrainingError(
+    SidecarError,
+    code="draining",
+    status=503,
+    retryable=True,
+    advice="Try again; another instance will answer.",
+):
     """The sidecar is shutting down."""
 
 
-class OverloadedError(SidecarError, code="overloaded", status=503, retryable=True):
+class OverloadedError(
+    SidecarError,
+    code="overloaded",
+    status=503,
+    retryable=True,
+    advice="Try again in a moment.",
+):
     """The sidecar serves as many requests as it may."""
 
 
-class ProxyLoopError(SidecarError, code="proxy_loop", status=508):
+class ProxyLoopError(
+    SidecarError,
+    code="proxy_loop",
+    status=508,
+    advice="The operator has to correct the provider's base_url or hosts.",
+):
     """The target is the sidecar itself."""
 
 
