@@ -71,47 +71,29 @@ async def test_all_callers_of_two_processes_share_one_refresh_fifty_times(outsid
     )
 
 
-async def test_a_process_killed_during_its_token_call_costs_nobody_the_grant(outside, pair):
+async def test_a_process_killed_during_token_calls_costs_only_the_grant_whose_answer_died_with_it(
+    outside, pair
+):
     doomed, survivor = pair
-    await outside.give_grant(survivor, "ada", expires_at=EXPIRED)
-    endpoint = outside.provider.token_endpoint
-    endpoint.before.hold()
-    endpoint.fail(TOKEN_FAILURES["closed"])
-    call = asyncio.create_task(outside.call(doomed, user="ada"))
-    await outside.provider.until(lambda: outside.provider.token_calls == 1)
+    calls = await hold_two_token_calls(outside, doomed)
     kill(doomed)
-    endpoint.before.release()
-    await asyncio.gather(call, return_exceptions=True)
+    outside.provider.token_endpoint.before.release()
+    await asyncio.gather(*calls, return_exceptions=True)
 
-    first = await outside.call(survivor, user="ada")
-    calls_while_the_note_stood = outside.provider.token_calls
-    last = await until_served(outside, survivor, user="ada")
+    first = [await outside.call(survivor, user=user) for user in ("ada", "bob")]
+    calls_while_the_notes_stood = outside.provider.token_calls
+    ada, bob = [await until_served(outside, survivor, user=user) for user in ("ada", "bob")]
+    again = await outside.call(survivor, user="bob")
 
     # The lease runs out before the note of the spent token does: nobody may try until then.
-    assert (first.status, first.code) == (503, "refresh_unavailable")
-    assert "Retry-After" in first.headers
-    assert calls_while_the_note_stood == 1
-    assert (last.status, last.json()["user"]) == (200, "ada")
-    assert (outside.provider.token_calls, outside.provider.reuse_detected) == (2, 0)
-
-
-async def test_a_process_killed_after_the_token_was_spent_costs_one_try_and_asks_for_consent(outside, pair):
-    doomed, survivor = pair
-    await outside.give_grant(survivor, "ada", expires_at=EXPIRED)
-    outside.provider.token_endpoint.after.hold()
-    call = asyncio.create_task(outside.call(doomed, user="ada"))
-    await outside.provider.until(lambda: outside.provider.refreshes_by_grant["ada", ""] == 1)
-    kill(doomed)
-    outside.provider.token_endpoint.after.release()
-    await asyncio.gather(call, return_exceptions=True)
-
-    last = await until_served(outside, survivor, user="ada")
-    again = await outside.call(survivor, user="ada")
-
-    # The only live token died with its process: that cannot be helped, but it is found out with one call.
-    assert (last.status, last.code) == (403, "reauth_required")
+    assert {(reply.status, reply.code) for reply in first} == {(503, "refresh_unavailable")}
+    assert all("Retry-After" in reply.headers for reply in first)
+    assert calls_while_the_notes_stood == 2
+    assert (ada.status, ada.json()["user"]) == (200, "ada")
+    # Bob's only live token died with its process: that cannot be helped, but one try finds it out.
+    assert (bob.status, bob.code) == (403, "reauth_required")
     assert (again.status, again.code) == (403, "reauth_required")
-    assert outside.provider.token_calls == 2
+    assert outside.provider.token_calls == 4
 
 
 async def test_a_process_killed_between_lease_and_note_costs_only_the_lease(outside, redis_server):
@@ -175,6 +157,20 @@ async def test_a_grant_imported_through_one_process_is_used_by_the_other(outside
     reply = await outside.call(pair[1], user="ada")
 
     assert (reply.status, reply.json()["user"]) == (200, "ada")
+
+
+async def hold_two_token_calls(outside, sidecar):
+    """Hold a token call of ada's, which will come to nothing, and one of bob's, which will take effect."""
+    endpoint = outside.provider.token_endpoint
+    endpoint.before.hold()
+    endpoint.fail(TOKEN_FAILURES["closed"])
+    endpoint.fail(TOKEN_FAILURES["answer_lost"])
+    calls = []
+    for number, user in enumerate(("ada", "bob"), start=1):
+        await outside.give_grant(sidecar, user, expires_at=EXPIRED)
+        calls.append(asyncio.create_task(outside.call(sidecar, user=user)))
+        await outside.provider.until(lambda count=number: outside.provider.token_calls == count)
+    return calls
 
 
 async def until_served(outside, sidecar, *, user):
