@@ -102,7 +102,7 @@ class Broker:
         self._stop_listening()
 
     def recall(self, caller: Caller, ask: Ask, call: Call) -> AccessToken | None:
-        """Judge the call and return its token from memory; none means `token_for` has to look further.
+        """Judge the call and return its token from memory; none means that `find` has to look further.
 
         Does not wait. Raises `PolicyDeniedError` and `BadRequestError`.
         """
@@ -113,15 +113,12 @@ class Broker:
         self._metrics.token_cache_requests.labels("memory", "hit" if found else "miss").inc()
         return found
 
-    async def token_for(self, caller: Caller, ask: Ask, call: Call) -> AccessToken:
-        """Return the live access token of the one grant that fits.
+    async def find(self, caller: Caller, ask: Ask) -> AccessToken:
+        """Return the live access token of the one grant that fits, for a call that `recall` has judged.
 
         Raises the errors of choosing (`NoDelegatedGrantError`, `AmbiguousGrantError`, `ReauthRequiredError`,
-        `ScopeReauthRequiredError`), of policy, of refreshing, and `StoreUnavailableError`.
+        `ScopeReauthRequiredError`), of refreshing, and `StoreUnavailableError`.
         """
-        token = self.recall(caller, ask, call)
-        if token is not None:
-            return token
         try:
             return await self._look_up(caller, ask)
         except StoreUnavailableError:
@@ -142,7 +139,7 @@ class Broker:
             service=caller.name if isinstance(caller, Service) else "",
         )
         for effect, mode in decision.counts:
-            self._metrics.policy_decisions.labels(effect.value, mode.value).inc()
+            self._metrics.policy_decisions.labels(effect, mode).inc()
         if not decision.is_allowed:
             raise PolicyDeniedError("A policy refuses this call.", provider=call.provider)
 

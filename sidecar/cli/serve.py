@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. Raises `ConfigurationError` when that can never work."""
     from sidecar.app.build import build
-    from sidecar.proxy.records import ACCESS_LOGGER
+    from sidecar.telemetry.access import ACCESS_LOGGER
     from sidecar.server import serve
     from sidecar.settings.sources import load_settings
     from sidecar.telemetry.logs import setup_logging

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sidecar.providers.model import Provider, ProviderHost
     from sidecar.proxy.control import Controls
     from sidecar.proxy.gate import Arrival, Gate, OwnListeners
+    from sidecar.proxy.head import Fields
 
 # RFC 9112 §3.2 with RFC 3986 §2: visible ASCII and no fragment. Characters that RFC 3986 wants escaped but
 # that clients send raw ("|", "{") pass, as every server accepts them.
@@ -87,11 +88,21 @@ class AddressBook:
     `MisdirectedRequestError`, `CrossSiteRefusedError`, `MissingTokenError` and `InvalidTokenError` (the key).
     """
 
-    __slots__ = ("_gate", "_places")
+    __slots__ = ("_gate", "_own", "_places")
 
     def __init__(self, providers: Iterable[Provider], *, gate: Gate, own: OwnListeners) -> None:
         self._gate = gate
+        self._own = own
         self._places = Places(providers, gate=gate, own=own)
+
+    @property
+    def generation(self) -> int:
+        """Changes whenever the same request may lead elsewhere."""
+        return len(self._own)
+
+    def check_key(self, fields: Fields) -> None:
+        """Ask for a key where one is needed; a part of `resolve` that depends on who asks."""
+        self._gate.check_key(fields)
 
     def resolve(self, head: RequestHead, controls: Controls, arrival: Arrival) -> Address:
         """Return the address of a request that `framing` has found sound."""

@@ -68,7 +68,7 @@ def read_credential(
     read = [
         (place, text)
         for place, text in _offers(fields, is_proxy_form=is_proxy_form)
-        if _counts(text, is_service_key)
+        if counts(text, is_service_key)
     ]
     different = {text for _, text in read}
     if len(different) > 1:
@@ -86,7 +86,7 @@ def _sole(values: list[bytes], is_service_key: Callable[[str], bool]) -> Credent
     scheme, text = _split(values[0])
     # The field is ours, so a scheme is not needed; people write one all the same.
     text = text if scheme == "bearer" else values[0].decode("latin-1")
-    if not _counts(text, is_service_key):
+    if not counts(text, is_service_key):
         raise InvalidTokenError("Sidecar-Authorization carries neither a JWT nor a service key.")
     return Credential(value=Secret(text), places=frozenset(), is_sole=True)
 
@@ -129,6 +129,6 @@ def _of_basic(text: str) -> str:
     return user if password in ("", BASIC_FILLER) else password
 
 
-def _counts(text: str, is_service_key: Callable[[str], bool]) -> bool:
+def counts(text: str, is_service_key: Callable[[str], bool]) -> bool:
     """Whether a text is a credential for us: shaped like a compact JWS (RFC 7515 §7.1), or a service key."""
     return bool(_THREE_PARTS.fullmatch(text)) or (bool(text) and is_service_key(text))

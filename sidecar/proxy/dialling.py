@@ -14,7 +14,7 @@ import ipaddress
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from aiohappyeyeballs import start_connection
 
@@ -36,7 +36,15 @@ if TYPE_CHECKING:
     from sidecar.providers.model import Origin, Provider
     from sidecar.proxy.gate import OwnListeners
 
-P = TypeVar("P", bound=asyncio.Protocol)
+
+
+class Dialled(Protocol):
+    """A protocol that is told the socket under its transport."""
+
+    sock: socket.socket
+
+
+P = TypeVar("P", bound=Dialled)
 
 # RFC 8305 §5: how long the first address family may take before the other is tried beside it.
 HAPPY_EYEBALLS_DELAY = 0.25
@@ -94,21 +102,23 @@ class Dialler:
         self, sock: socket.socket, provider: Provider, origin: Origin, protocol: Callable[[], P]
     ) -> P:
         loop = asyncio.get_running_loop()
-        if origin.scheme == "http":
-            return (await loop.create_connection(protocol, sock=sock))[1]
+        made = cast("Callable[[], asyncio.BaseProtocol]", protocol)
         try:
             async with asyncio.timeout(self._timeouts.tls):
+                is_tls = origin.scheme == "https"
                 _, spoken = await loop.create_connection(
-                    protocol,
+                    made,
                     sock=sock,
-                    ssl=self._contexts[provider.ca_file],
-                    server_hostname=origin.host,
+                    ssl=self._contexts[provider.ca_file] if is_tls else None,
+                    server_hostname=origin.host if is_tls else None,
                 )
         except TimeoutError as exc:
             raise UpstreamTimeoutError("No TLS handshake with the provider in time.") from exc
         except OSError as exc:
             raise UpstreamTlsError("The provider's TLS handshake or certificate failed.") from exc
-        return spoken
+        dialled = cast("P", spoken)
+        dialled.sock = sock
+        return dialled
 
 
 async def _look_up(origin: Origin) -> list[AddrInfoType]:

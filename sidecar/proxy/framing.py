@@ -27,6 +27,7 @@ from sidecar.proxy.head import (
     RequestHead,
     ResponseHead,
     family,
+    members_of,
     values_of,
 )
 
@@ -120,6 +121,22 @@ def check_response(head: ResponseHead, *, method: str) -> BodyFraming:
     if codings[0].lower() != b"chunked" or head.version == (1, 0):
         raise BadUpstreamError("The provider's answer has a transfer coding that is not chunked.")
     return CHUNKED_BODY
+
+
+def upgrade_of(head: RequestHead) -> bytes:
+    """Return the protocols a request asks to switch to (RFC 9110 §7.8); empty where it stays with HTTP/1.1.
+
+    A body would have to be read first, and `h2c` would take what follows out of our sight: both are declined.
+    """
+    if (
+        head.version < (1, 1)
+        or b"upgrade" not in members_of(head.fields, b"connection")
+        or any(_framing_fields(head.fields))
+    ):
+        return b""
+    values = values_of(head.fields, b"upgrade")
+    protocols = members_of(head.fields, b"upgrade")
+    return b", ".join(values) if protocols and b"h2c" not in protocols else b""
 
 
 def _check_size(head: RequestHead, limits: HeadLimits) -> None:

@@ -49,6 +49,10 @@ class OwnListeners:
     def __init__(self) -> None:
         self._bound: set[tuple[str, int]] = set()
 
+    def __len__(self) -> int:
+        """Count the addresses; it only grows, so a change of it is a change of them."""
+        return len(self._bound)
+
     def add(self, host: str, port: int) -> None:
         """Note a bound address literal, as the socket gives it."""
         self._bound.add((host.lower(), port))

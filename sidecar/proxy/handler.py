@@ -3,6 +3,10 @@
 Everything that decides stands in modules of its own; what stands here is the order, and the promise that
 each request ends in one whole answer or one cut connection, one record and one observation.
 
+On the warm path the line is run in one go: nothing is awaited and no task is made. Only a credential that was
+not seen before, a token that is not in memory and a connection that is not there yet are waited for, in a
+task that ends when the caller hangs up.
+
 Scope: the order, how many at a time, and the outermost guard.
 """
 
@@ -11,34 +15,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from sidecar.errors import BadRequestError, DrainingError, InternalError, OverloadedError, SidecarError
-from sidecar.grants.resolution import Ask
 from sidecar.identity.principal import Service
-from sidecar.policies.model import Call
-from sidecar.proxy.address import AddressForm
 from sidecar.proxy.control import read_controls
-from sidecar.proxy.credentials import read_credential
-from sidecar.proxy.exchange import Outgoing, relay
+from sidecar.proxy.credentials import counts
+from sidecar.proxy.exchange import Outgoing
 from sidecar.proxy.framing import check_request
-from sidecar.proxy.rewrite import outgoing_request
-from sidecar.telemetry.context import new_request_id, request_id
-from sidecar.web.problem import problem_of
+from sidecar.proxy.plan import ReadRequest, connection_stays
+from sidecar.proxy.usual import UsualRequest, UsualRequests
+from sidecar.telemetry.context import request_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from sidecar.broker import Broker
+    from sidecar.grants.access import AccessToken
     from sidecar.identity.authenticator import Authenticator
     from sidecar.identity.principal import Caller
-    from sidecar.proxy.address import Address, AddressBook
-    from sidecar.proxy.credentials import Credential
+    from sidecar.proxy.address import AddressBook
     from sidecar.proxy.incoming import Incoming
-    from sidecar.proxy.records import Record, Recorder
+    from sidecar.proxy.records import Recorder
     from sidecar.proxy.upstream import Upstream
     from sidecar.web.strict_handler import HeadLimits
+
+    Plan = UsualRequest | ReadRequest
 
 log = logging.getLogger(__name__)
 
@@ -69,107 +71,161 @@ class Handler:
         self._recorder = recorder
         self._limits = limits
         self._most = most
+        self._usual = UsualRequests()
+        self._generation = book.generation
+        self._tasks: set[asyncio.Task[None]] = set()
         self._active = 0
         self._is_draining = False
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def serve(self, incoming: Incoming) -> None:
-        """Answer a request; nothing but cancellation comes out of here."""
-        request_id.set(new_request_id())
-        record = self._recorder.begin(incoming.head.method)
+    def serve(self, incoming: Incoming) -> None:
+        """Begin to answer a request; whatever happens, `incoming` will be over."""
+        incoming.recorder = self._recorder
+        incoming.record = self._recorder.begin(incoming.raw.method.decode("ascii"))
+        incoming.on_over = self._over
         self._active += 1
-        self._idle.clear()
         try:
-            await self._guarded(incoming, record)
-        finally:
-            self._active -= 1
-            if not self._active:
-                self._idle.set()
-            self._recorder.end(record, incoming)
+            self._admit()
+            plan = self._read(incoming)
+            caller = self._authenticator.recall(plan.credential)
+            if caller is None:
+                self._wait(incoming, self._authenticated(incoming, plan))
+                return
+            incoming.record.was_recalled = True
+            token = self._recall(incoming, plan, caller)
+            if token is None:
+                self._wait(incoming, self._found(incoming, plan, caller))
+                return
+            self._send(incoming, plan, token)
+        except SidecarError as error:
+            self._refuse(incoming, error)
+        except Exception:
+            # Records are written without the messages of foreign exceptions (`telemetry.tracebacks`).
+            log.exception("a request failed inside the sidecar")
+            self._refuse(incoming, InternalError())
 
     async def drain(self, timeout: float) -> None:
         """Refuse new requests and return once those in flight have ended, or after `timeout` seconds."""
         self._is_draining = True
+        if not self._active:
+            return
+        self._idle.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._idle.wait()
 
-    async def _guarded(self, incoming: Incoming, record: Record) -> None:
-        try:
-            self._admit(incoming)
-            await self._forward(incoming, record)
-        except SidecarError as error:
-            await self._refuse(incoming, record, error)
-        except ConnectionError:
-            # The caller is gone: everything upstream is told apart from it by `upstream` and `dialling`.
-            incoming.abort()
-        except Exception:
-            # Records are written without the messages of foreign exceptions (`telemetry.tracebacks`).
-            log.exception("a request failed inside the sidecar")
-            await self._refuse(incoming, record, InternalError())
+    async def close(self) -> None:
+        """End what is being waited for, close idle connections and write the last records."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._upstream.close()
+        self._recorder.flush()
 
-    def _admit(self, incoming: Incoming) -> None:
+    def _admit(self) -> None:
         if self._is_draining:
-            incoming.keeps_alive = False
             raise DrainingError(retry_after=RETRY_AFTER)
         if self._active > self._most:
             raise OverloadedError(retry_after=RETRY_AFTER)
 
-    async def _forward(self, incoming: Incoming, record: Record) -> None:
-        head = incoming.head
-        body = check_request(head, self._limits)
+    def _read(self, incoming: Incoming) -> Plan:
+        if self._generation != self._book.generation:
+            self._generation = self._book.generation
+            self._usual.forget_routes()
+        usual = self._usual.find(incoming.raw, incoming.arrival)
+        if usual is None or len(incoming.raw.names) > self._limits.fields:
+            return self._read_by_rules(incoming)
+        self._book.check_key(usual.key_fields)
+        incoming.keeps_alive = usual.stays
+        incoming.record.provider = usual.ask.provider
+        incoming.record.caller_name = usual.route.caller_name
+        incoming.expect_body(usual.body)
+        return usual
+
+    def _read_by_rules(self, incoming: Incoming) -> ReadRequest:
+        head, record = incoming.head, incoming.record
+        incoming.keeps_alive = connection_stays(head)
+        incoming.body = body = check_request(head, self._limits)
         controls = read_controls(head.fields)
         record.caller_name = controls.caller
         address = self._book.resolve(head, controls, incoming.arrival)
         record.provider = address.provider.name
-        incoming.expect_body(body, on_head_sent=lambda: self._recorder.head_sent(record))
-        credential = read_credential(
-            head.fields,
-            is_proxy_form=address.form is AddressForm.ABSOLUTE,
-            is_service_key=self._is_service_key,
-        )
-        caller = await self._identify(credential, record)
-        token = await self._broker.token_for(
-            caller,
-            _ask(caller, address),
-            Call(provider=address.provider.name, method=head.method, path=address.path),
-        )
+        self._usual.learn(incoming.raw, incoming.arrival, address, caller_name=controls.caller)
+        incoming.expect_body(body)
+        return ReadRequest(head, address, is_service_key=self._is_service_key)
+
+    def _recall(self, incoming: Incoming, plan: Plan, caller: Caller) -> AccessToken | None:
+        ask = plan.ask
+        is_service = isinstance(caller, Service)
+        incoming.record.caller_kind = "service" if is_service else "user"
+        if is_service and ask.grant is None:
+            raise BadRequestError("A service must name the grant it uses in Sidecar-Grant.")
+        return self._broker.recall(caller, ask, plan.call)
+
+    def _send(self, incoming: Incoming, plan: Plan, token: AccessToken) -> None:
+        head = plan.outgoing(token.value)
+        if head is None:
+            plan = self._read_by_rules(incoming)
+            head = plan.outgoing(token.value)
+        if self._is_draining:
+            incoming.keeps_alive = False
         outgoing = Outgoing(
-            provider=address.provider,
-            origin=address.host.origin,
-            head=outgoing_request(head, address=address, credential=credential, token=token.value),
-            body=body,
+            head,
+            incoming.body,
+            plan.asked,
+            credential=plan.credential,
+            is_expecting=plan.is_expecting,
+            switches=plan.switches,
         )
-        async with self._upstream.exchange(outgoing, incoming) as answer:
-            if self._is_draining:
-                incoming.keeps_alive = False
-            await relay(answer, incoming, address)
-        record.is_complete = True
+        exchange = self._upstream.carry(outgoing, incoming, on_failed=self._refuse)
+        if exchange is not None:
+            self._wait(incoming, self._upstream.dial(exchange, outgoing))
 
-    async def _identify(self, credential: Credential, record: Record) -> Caller:
-        text = credential.value.reveal()
-        caller = self._authenticator.recall(text)
-        record.was_recalled = caller is not None
-        if caller is None:
-            caller = await self._authenticator.authenticate(text)
-        record.caller_kind = "service" if isinstance(caller, Service) else "user"
-        return caller
+    # --- what has to be waited for
 
-    async def _refuse(self, incoming: Incoming, record: Record, error: SidecarError) -> None:
-        """Answer with a problem, or cut the connection where an answer has begun."""
-        self._recorder.refused(record, error.code)
-        if incoming.status:
-            incoming.abort()
-            return
-        problem = problem_of(error, request_id=request_id.get())
+    async def _authenticated(self, incoming: Incoming, plan: Plan) -> None:
+        if isinstance(plan, UsualRequest) and not counts(plan.credential, self._is_service_key):
+            # The rules know what to say of a credential that cannot be one.
+            plan = self._read_by_rules(incoming)
+        caller = await self._authenticator.authenticate(plan.credential)
+        token = self._recall(incoming, plan, caller)
+        if token is None:
+            token = await self._broker.find(caller, plan.ask)
+        self._send(incoming, plan, token)
+
+    async def _found(self, incoming: Incoming, plan: Plan, caller: Caller) -> None:
+        self._send(incoming, plan, await self._broker.find(caller, plan.ask))
+
+    def _wait(self, incoming: Incoming, step: Coroutine[None, None, None]) -> None:
+        """Run what cannot be done at once in a task of the request; its caller's hang-up cancels it."""
+        task = asyncio.create_task(self._guarded(incoming, step))
+        incoming.task = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, incoming: Incoming, step: Coroutine[None, None, None]) -> None:
+        request_id.set(self._recorder.id_of(incoming.record))
         try:
-            await incoming.refuse(problem, reason=HTTPStatus(error.status).phrase)
-        except ConnectionError:
-            incoming.abort()
+            await step
+        except SidecarError as error:
+            self._refuse(incoming, error)
+        except Exception:
+            log.exception("a request failed inside the sidecar")
+            self._refuse(incoming, InternalError())
 
+    # --- the end
 
-def _ask(caller: Caller, address: Address) -> Ask:
-    if isinstance(caller, Service) and address.grant is None:
-        raise BadRequestError("A service must name the grant it uses in Sidecar-Grant.")
-    return Ask(provider=address.provider.name, account=address.account, grant=address.grant)
+    def _refuse(self, incoming: Incoming, error: SidecarError) -> None:
+        if incoming.is_over:
+            return
+        self._recorder.refused(incoming.record, error.code)
+        if self._is_draining:
+            incoming.keeps_alive = False
+        incoming.refuse(error, request_id=self._recorder.id_of(incoming.record))
+
+    def _over(self, incoming: Incoming) -> None:
+        self._active -= 1
+        if not self._active:
+            self._idle.set()
+        self._recorder.end(incoming.record)

@@ -1,43 +1,30 @@
-"""The proxy's listener: aiohttp's server with everything ended that it would tidy up, echo or wait for.
+"""The proxy's listener: bound, drained, stopped.
 
-On top of the strict connections that all our listeners share, a proxy passes on what it does not understand.
-aiohttp holds back what follows a request to upgrade, calls an unknown method malformed, and gives an answer a
-Server, a Date and a Content-Type; here upgrades are declined, such a method is told so, and the answer is on
-the wire before aiohttp hears of it.
-
-Scope: the listener's life and its connections. Which request is served, and how, is `handler`.
+Scope: the listener's life. Its connections are `caller`'s, what they ask for is `handler`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMethod
-
-from sidecar.errors import MethodNotAllowedError
-from sidecar.proxy.gate import Arrival
-from sidecar.proxy.incoming import BodyLimits, Incoming
-from sidecar.web.answers import problem_answer
-from sidecar.web.strict_handler import HeadLimits, StrictHandler, StrictServer
+from sidecar.proxy.caller import KEEPALIVE_TIMEOUT, LINGER, CallerConnection, Reception
+from sidecar.proxy.deadlines import Deadlines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sidecar.proxy.gate import OwnListeners
     from sidecar.proxy.handler import Handler
+    from sidecar.proxy.incoming import BodyLimits
     from sidecar.telemetry.metrics import Metrics
+    from sidecar.web.strict_handler import HeadLimits
 
 BACKLOG: Final = 1024
 """Connections the kernel holds for us; Linux's own default bound since 5.4 is 4096, Go uses that bound."""
+MOST_CONNECTIONS: Final = 20_000
+"""Open at a time, at 3 KiB each; twice the requests that are served at a time by default."""
 STOP_GRACE: Final = 1.0
 """Seconds between the end of draining and the cut."""
-_METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ ")
-# llhttp's longest method has 11 characters; a longer unknown one is only told apart less politely.
-_START_BYTES: Final = 64
 
 
 class ProxyListener:
@@ -48,7 +35,7 @@ class ProxyListener:
     ends the listener for good and may be called in any state.
     """
 
-    __slots__ = ("_bound", "_handler", "_host", "_limits", "_metrics", "_own", "_path", "_port", "_server")
+    __slots__ = ("_bound", "_handler", "_host", "_limits", "_metrics", "_open", "_own", "_path", "_port")
 
     def __init__(
         self,
@@ -68,7 +55,7 @@ class ProxyListener:
         self._own = own
         self._metrics = metrics
         self._limits = limits
-        self._server: _Server | None = None
+        self._open: set[CallerConnection] = set()
         self._bound: asyncio.Server | None = None
 
     @property
@@ -85,110 +72,51 @@ class ProxyListener:
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        server = _Server(self._handler, limits=self._limits, is_local=bool(self._path), count=self._count)
+        reception = self._reception()
         if self._path:
-            self._bound = await loop.create_unix_server(server, self._path, backlog=BACKLOG)
-        else:
-            self._bound = await loop.create_server(server, self._host, self._port, backlog=BACKLOG)
-            for sock in self._bound.sockets:
-                self._own.add(*sock.getsockname()[:2])
-        self._server = server
+            self._bound = await loop.create_unix_server(
+                lambda: CallerConnection(reception), self._path, backlog=BACKLOG
+            )
+            return
+        self._bound = await loop.create_server(
+            lambda: CallerConnection(reception), self._host, self._port, backlog=BACKLOG
+        )
+        for sock in self._bound.sockets:
+            self._own.add(*sock.getsockname()[:2])
 
     async def drain(self, timeout: float) -> None:
         """Refuse new requests with 503 `draining` and wait for those in flight, `timeout` seconds at most."""
         await self._handler.drain(timeout)
 
     async def stop(self) -> None:
-        if self._bound is None or self._server is None:
+        if self._bound is None:
             return
         self._bound.close()
-        await self._server.shutdown(STOP_GRACE)
+        for connection in list(self._open):
+            connection.stop()
+        await self._handler.drain(STOP_GRACE)
+        await self._handler.close()
+        for connection in list(self._open):
+            connection.transport.abort()
+        while self._open:
+            # Aborted connections are closed by the loop, in its next turns.
+            await asyncio.sleep(0)
         await self._bound.wait_closed()
         if self._path:
             await asyncio.to_thread(Path(self._path).unlink, missing_ok=True)
 
+    def _reception(self) -> Reception:
+        heads, bodies = self._limits
+        return Reception(
+            handler=self._handler,
+            heads=heads,
+            bodies=bodies,
+            deadlines=Deadlines((heads.timeout, bodies.timeout, KEEPALIVE_TIMEOUT, LINGER)),
+            count=self._count,
+            is_local=bool(self._path),
+            open=self._open,
+            most=MOST_CONNECTIONS,
+        )
+
     def _count(self, code: str) -> None:
         self._metrics.errors.labels(code=code).inc()
-
-
-class _Server(StrictServer):
-    """Makes the connections and gives their requests to the handler."""
-
-    def __init__(
-        self,
-        handler: Handler,
-        *,
-        limits: tuple[HeadLimits, BodyLimits],
-        is_local: bool,
-        count: Callable[[str], None],
-    ) -> None:
-        super().__init__(self._serve, limits=limits[0], count=count)
-        self._handler = handler
-        self._body_limits = limits[1]
-        self._is_local = is_local
-
-    def __call__(self) -> _Connection:
-        return _Connection(self, loop=self._loop, limits=self._limits, count=self._count)
-
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        arrival = Arrival(address=None if self._is_local else _local_address(request))
-        incoming = Incoming(request, arrival=arrival, limits=self._body_limits)
-        await self._handler.serve(incoming)
-        return _Written(keeps_alive=incoming.keeps_alive)
-
-
-def _local_address(request: web.BaseRequest) -> str:
-    name = request.protocol.sockname
-    return name[0] if isinstance(name, tuple) else ""
-
-
-class _Connection(StrictHandler):
-    """A strict connection that knows an unknown method when it sees one, and declines upgrades."""
-
-    __slots__ = ("_start",)
-
-    def data_received(self, data: bytes) -> None:
-        if self._head_bytes == 0:
-            self._start = data[:_START_BYTES]
-        super().data_received(data)
-        if self._upgraded:
-            self._decline_upgrade()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer a method that llhttp does not know with 501, anything else as all our listeners do."""
-        if not isinstance(exc, BadHttpMethod) or not _METHOD.match(self._start):
-            return super().handle_error(request, status, exc, message)
-        error = MethodNotAllowedError("The method is not known here.", status=501)
-        self._count(error.code)
-        answer = problem_answer(error)
-        answer.force_close()
-        return answer
-
-    def _decline_upgrade(self) -> None:
-        """Read on as if no upgrade had been asked for: the field is removed, so no provider accepts it."""
-        if self._parser is not None:
-            self._parser.set_upgraded(False)
-        self._upgraded = False
-        tail, self._message_tail = self._message_tail, b""
-        if tail:
-            self.data_received(tail)
-
-
-class _Written(web.StreamResponse):
-    """Tells aiohttp that the answer is on the wire already, and whether the connection goes on."""
-
-    def __init__(self, *, keeps_alive: bool) -> None:
-        super().__init__()
-        self._keep_alive = keeps_alive
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Write nothing."""
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Write nothing."""

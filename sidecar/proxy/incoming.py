@@ -1,38 +1,37 @@
 """One request from a caller, and the way back to that caller.
 
-The body is given out as it arrives and the answer is written as it comes, both waiting for the slower side.
 What was promised in an answer's head is kept or the connection is cut: a caller must be able to tell an
-answer that ended from one that broke.
+answer that ended from one that broke. And whatever happens, a request is over exactly once.
 
-Scope: one request on aiohttp's connection. Replaced together with `inbound`.
+Scope: one request; its connection is `caller`'s.
 """
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol
 
-from aiohttp import ClientError
-from aiohttp.web_protocol import RequestPayloadError
-
-from sidecar.errors import BadRequestError, BodyTooLargeError, RequestTimeoutError
-from sidecar.proxy.head import BodyKind, Fields, RequestHead, ResponseHead, lines_of, members_of
-from sidecar.proxy.rewrite import interim_fields
+from sidecar.errors import BodyTooLargeError, SidecarError
+from sidecar.proxy.chunks import chunk_of, last_chunk
+from sidecar.proxy.framing import NO_BODY
+from sidecar.proxy.head import BodyKind, lines_of
+from sidecar.web.problem import problem_of
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
-    from aiohttp import web
-
+    from sidecar.proxy.answers import AnswerHead
+    from sidecar.proxy.caller import CallerConnection
     from sidecar.proxy.framing import BodyFraming
     from sidecar.proxy.gate import Arrival
-    from sidecar.web.problem import Problem
+    from sidecar.proxy.head import Fields, RequestHead
+    from sidecar.proxy.parsing import RawRequest
+    from sidecar.proxy.records import Record, Recorder
 
-RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-"""`struct linger`: on, for no time at all."""
+CLOSE: bytes = b"Connection: close\r\n"
+END: bytes = b"\r\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,136 +45,192 @@ class BodyLimits:
     size_bytes: int | None = None
 
 
-class Incoming:
-    """A caller's request; `exchange.Requester` and `exchange.AnswerSink` in one.
+class BodySink(Protocol):
+    """Who takes a request's body; exactly one of the last two is called, and nothing after it."""
 
-    `status` is 0 until an answer's head went out; `bytes_up` and `bytes_down` count body bytes.
+    def body(self, data: bytes) -> None: ...
+
+    def body_ended(self, trailers: Fields) -> None: ...
+
+    def body_failed(self, error: SidecarError) -> None: ...
+
+
+class Carrier(Protocol):
+    """Who has taken a request over and hears of its caller."""
+
+    def caller_gone(self) -> None: ...
+
+    def caller_full(self) -> None: ...
+
+    def caller_ready(self) -> None: ...
+
+
+class Incoming:
+    """A request being served.
+
+    `carrier` is whoever has to hear of the caller, `task` what is being waited for; both are set by their
+    owners. `keeps_alive` says whether the connection is to go on. `on_over` is called once, at the end.
     """
 
     __slots__ = (
-        "_ends_by_closing",
-        "_has_stalled",
-        "_limits",
-        "_on_sent",
-        "_request",
+        "_buffer",
+        "_connection",
+        "_head",
+        "_kind",
         "arrival",
-        "bytes_down",
-        "bytes_up",
-        "head",
+        "body",
+        "carrier",
+        "is_over",
         "keeps_alive",
-        "status",
-        "version",
+        "on_over",
+        "raw",
+        "record",
+        "recorder",
+        "task",
     )
 
-    def __init__(self, request: web.BaseRequest, *, arrival: Arrival, limits: BodyLimits) -> None:
-        self._request = request
-        self._limits = limits
-        self._has_stalled = False
-        self._ends_by_closing = False
-        self._on_sent: Callable[[], None] | None = None
-        self.version = (request.version.major, request.version.minor)
-        self.head = RequestHead(
-            method=request.method,
-            # aiohttp decodes the target in this way, so this gives back the very bytes.
-            target=request.raw_path.encode("utf-8", "surrogateescape"),
-            version=self.version,
-            fields=tuple(request.raw_headers),
-        )
+    record: Record
+    recorder: Recorder
+    on_over: Callable[[Incoming], None]
+
+    def __init__(self, connection: CallerConnection, raw: RawRequest, arrival: Arrival) -> None:
+        self._connection = connection
+        self._head: RequestHead | None = None
+        self._kind = BodyKind.NONE
+        self._buffer: list[bytes] = []
+        self.raw = raw
         self.arrival = arrival
-        self.status = 0
-        self.bytes_up = 0
-        self.bytes_down = 0
-        self.keeps_alive = request.keep_alive and self.version >= (1, 1)
+        self.body = NO_BODY
+        self.carrier: Carrier | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.keeps_alive = True
+        self.is_over = False
 
-    def expect_body(self, body: BodyFraming, *, on_head_sent: Callable[[], None]) -> None:
+    @property
+    def connection(self) -> CallerConnection:
+        return self._connection
+
+    @property
+    def head(self) -> RequestHead:
+        """The request's head as the rules read it."""
+        if self._head is None:
+            self._head = self.raw.head()
+        return self._head
+
+    def expect_body(self, body: BodyFraming) -> None:
         """Take note of the body to come; raises `BodyTooLargeError` where its length already says so."""
-        self._on_sent = on_head_sent
-        self._check_size(body.length)
+        self.body = body
+        limit = self._connection.most_body_bytes
+        if limit is not None and body.length > limit:
+            raise BodyTooLargeError(f"A request body may have {limit} bytes.")
 
-    def on_head_sent(self) -> None:
-        if self._on_sent is not None:
-            self._on_sent()
+    # --- the answer
 
-    async def read(self) -> bytes:
-        """Return the next piece of the body, `b""` at its end.
+    def interim(self, head: bytes) -> None:
+        """Send a 1xx answer; HTTP/1.0 knows none (RFC 9110 §15.2)."""
+        if self.raw.version >= (1, 1):
+            self._connection.write(head)
 
-        Raises `RequestTimeoutError`, `BodyTooLargeError`, and `BadRequestError` where the body is malformed
-        or its sender is gone.
-        """
-        try:
-            async with asyncio.timeout(self._limits.timeout):
-                chunk = await self._request.content.readany()
-        except TimeoutError as exc:
-            self._has_stalled = True
-            raise RequestTimeoutError("The request's body stalled.") from exc
-        except (RequestPayloadError, ClientError, OSError):
-            # The parser's error quotes the bytes it could not read.
-            raise BadRequestError("The request's body is malformed or broke off.") from None
-        self.bytes_up += len(chunk)
-        self._check_size(self.bytes_up)
-        return chunk
-
-    async def send_interim(self, head: ResponseHead) -> None:
-        """Relay a 1xx answer; HTTP/1.0 knows none (RFC 9110 §15.2)."""
-        if self.version >= (1, 1):
-            await self._write(_status_line(head.status, head.reason), interim_fields(head.fields))
-
-    async def start(self, head: ResponseHead, fields: Fields, kind: BodyKind) -> None:
-        """Send the answer's head; nothing is added to it but what concerns this connection."""
-        self._ends_by_closing = kind is BodyKind.UNTIL_CLOSE
-        if self._ends_by_closing or (self.is_expecting and not self._request.content.is_eof()):
-            # After a final answer in place of 100, nobody can know whether the body still comes.
+    def start(self, answer: AnswerHead) -> None:
+        """Begin the final answer; it goes out with the next `flush`."""
+        self.record.status = answer.status
+        self._kind = answer.kind
+        if answer.kind is BodyKind.UNTIL_CLOSE:
             self.keeps_alive = False
-        if not self.keeps_alive:
-            fields = (*fields, (b"Connection", b"close"))
-        self.status = head.status
-        await self._write(_status_line(head.status, head.reason), fields)
-        if kind is BodyKind.CHUNKED:
-            self._request.writer.enable_chunking()
+        self._buffer.append(answer.lines)
+        self._buffer.append(END if self.keeps_alive else CLOSE + END)
 
-    async def write(self, chunk: bytes) -> None:
-        self.bytes_down += len(chunk)
-        await self._request.writer.write(chunk)
+    def write(self, data: bytes) -> None:
+        """Add a piece of the answer's body; it goes out with the next `flush`."""
+        self.record.bytes_down += len(data)
+        self._buffer.append(chunk_of(data) if self._kind is BodyKind.CHUNKED else data)
 
-    async def finish(self) -> None:
-        await self._request.writer.write_eof()
+    def flush(self) -> None:
+        """Send what was added."""
+        buffer = self._buffer
+        if not buffer:
+            return
+        self._buffer = []
+        self._connection.write(buffer[0] if len(buffer) == 1 else b"".join(buffer))
 
-    async def refuse(self, problem: Problem, *, reason: str) -> None:
-        """Send an answer of ours and keep the connection only where the request was read to its end."""
-        self.keeps_alive = self.keeps_alive and self._request.content.is_eof()
-        fields = tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in problem.headers)
-        head = ResponseHead(status=problem.status, reason=reason.encode("ascii"), fields=fields)
-        await self.start(head, fields, BodyKind.LENGTH)
-        if self.head.method != "HEAD":
-            await self.write(problem.body)
-        await self.finish()
-        if self._has_stalled and self._request.transport is not None:
-            # Without this aiohttp would wait ten seconds more for the rest of the body.
-            self._request.transport.close()
+    def finish(self, trailers: Fields = ()) -> None:
+        """End the answer properly."""
+        if self._kind is BodyKind.CHUNKED:
+            self._buffer.append(last_chunk(trailers))
+        self.flush()
+        self.record.is_complete = True
+        self._over()
+        self._connection.answered(stays=self.keeps_alive)
+
+    def refuse(self, error: SidecarError, *, request_id: str) -> None:
+        """Answer with a problem, or cut the connection where an answer has begun."""
+        if self.is_over:
+            return
+        if self.record.status:
+            self.abort()
+            return
+        self._let_go()
+        self.keeps_alive = self._connection.has_read(self.body) and self.keeps_alive
+        answer = problem_bytes(
+            error, request_id=request_id, is_head=self.raw.method == b"HEAD", stays=self.keeps_alive
+        )
+        self.record.status = error.status
+        self.record.bytes_down += len(answer) - answer.index(b"\r\n\r\n") - 4
+        self._connection.write(answer)
+        self._over()
+        self._connection.answered(stays=self.keeps_alive)
 
     def abort(self) -> None:
         """Cut the connection, so that what was sent cannot pass for a whole answer."""
-        self.keeps_alive = False
-        transport = self._request.transport
-        if transport is None:
+        if self.is_over:
             return
-        if self._ends_by_closing:
-            # Nothing but a reset tells this caller that the end is none.
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        transport.abort()
+        self._let_go()
+        self.flush()
+        self._over()
+        self._connection.cut(resets=self._kind is BodyKind.UNTIL_CLOSE)
 
-    @property
-    def is_expecting(self) -> bool:
-        """Whether the caller waits for 100 before it sends the body (RFC 9110 §10.1.1)."""
-        return b"100-continue" in members_of(self.head.fields, b"expect")
+    def ended(self) -> None:
+        """Take note that both sides have closed what came after a 101."""
+        if not self.is_over:
+            self.record.is_complete = True
+            self._over()
+            self._connection.cut(resets=False)
 
-    def _check_size(self, size: int) -> None:
-        if self._limits.size_bytes is not None and size > self._limits.size_bytes:
-            raise BodyTooLargeError(f"A request body may have {self._limits.size_bytes} bytes.")
+    # --- the caller
 
-    async def _write(self, start: bytes, fields: Fields) -> None:
-        await self._request.writer.write(lines_of(start, fields))
+    def caller_gone(self) -> None:
+        if self.is_over:
+            return
+        self._let_go()
+        self._over()
+        if self.task is not None:
+            self.task.cancel()
+
+    def caller_full(self) -> None:
+        if self.carrier is not None:
+            self.carrier.caller_full()
+
+    def caller_ready(self) -> None:
+        if self.carrier is not None:
+            self.carrier.caller_ready()
+
+    def _let_go(self) -> None:
+        """End what is still being carried: nothing of it may reach whoever is served next."""
+        if self.carrier is not None:
+            self.carrier.caller_gone()
+
+    def _over(self) -> None:
+        self.is_over = True
+        self.on_over(self)
 
 
-def _status_line(status: int, reason: bytes) -> bytes:
-    return b"HTTP/1.1 %d %b" % (status, reason)
+def problem_bytes(
+    error: SidecarError, *, request_id: str, is_head: bool = False, stays: bool = False
+) -> bytes:
+    """Return an answer of ours as it goes on the wire."""
+    problem = problem_of(error, request_id=request_id)
+    fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in problem.headers]
+    if not stays:
+        fields.append((b"Connection", b"close"))
+    start = f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode("ascii")
+    return lines_of(start, fields) + (b"" if is_head else problem.body)

@@ -8,83 +8,136 @@ Scope: collecting and giving out. Labels come from closed sets (CONTRACT §10).
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
+import secrets
+from itertools import count
 from typing import TYPE_CHECKING, Final
+
+from sidecar.telemetry.access import AccessLog
 
 if TYPE_CHECKING:
     from sidecar.clock import Clock
-    from sidecar.proxy.incoming import Incoming
     from sidecar.telemetry.metrics import Metrics
-
-ACCESS_LOGGER: Final = "sidecar.access"
-
-log = logging.getLogger(ACCESS_LOGGER)
 
 CALLER_GONE: Final = 499
 """nginx's number for a caller who hung up before an answer; it is never sent."""
 NO_PROVIDER: Final = "none"
 
 
-@dataclass(slots=True, kw_only=True)
 class Record:
-    """A request while it is served; `code` is our error's, `is_complete` says the answer was sent whole."""
+    """A request while it is served.
 
-    method: str
-    started_at: float
-    provider: str = NO_PROVIDER
-    caller_kind: str = ""
-    caller_name: str = ""
-    was_recalled: bool = False
-    code: str = ""
-    is_complete: bool = False
+    `status` is 0 until an answer's head went out, `code` is our error's, `is_complete` says the answer was
+    sent whole; `bytes_up` and `bytes_down` count body bytes.
+    """
+
+    __slots__ = (
+        "bytes_down",
+        "bytes_up",
+        "caller_kind",
+        "caller_name",
+        "code",
+        "is_complete",
+        "method",
+        "number",
+        "provider",
+        "started_at",
+        "status",
+        "was_recalled",
+    )
+
+    def __init__(self, method: str, number: int, started_at: float) -> None:
+        self.method = method
+        self.number = number
+        self.started_at = started_at
+        self.provider = NO_PROVIDER
+        self.caller_kind = ""
+        self.caller_name = ""
+        self.was_recalled = False
+        self.code = ""
+        self.status = 0
+        self.is_complete = False
+        self.bytes_up = 0
+        self.bytes_down = 0
 
 
 class Recorder:
     """Counts requests and writes their records."""
 
-    __slots__ = ("_clock", "_metrics")
+    __slots__ = ("_access", "_clock", "_ends", "_metrics", "_numbers", "_prefix", "_sent")
 
     def __init__(self, *, metrics: Metrics, clock: Clock) -> None:
         self._metrics = metrics
         self._clock = clock
+        self._access = AccessLog()
+        # Enough to find one request in a day's records of all processes, for less than a random number each.
+        self._prefix = secrets.token_hex(4)
+        self._numbers = count(secrets.randbelow(2**31))
+        # Looked up once per combination of labels, which come from closed sets.
+        self._ends: dict[tuple[str, str, int], _Ends] = {}
+        self._sent = {}
 
     def begin(self, method: str) -> Record:
         self._metrics.active_requests.inc()
-        return Record(method=method, started_at=self._clock.monotonic())
+        return Record(method, next(self._numbers), self._clock.monotonic())
+
+    def id_of(self, record: Record) -> str:
+        """Return 16 hexadecimal digits that name the request in records, errors and log lines."""
+        return f"{self._prefix}{record.number & 0xFFFFFFFF:08x}"
 
     def head_sent(self, record: Record) -> None:
         """Observe what we added before the provider saw the request."""
-        cache = "hit" if record.was_recalled else "miss"
-        added = self._clock.monotonic() - record.started_at
-        self._metrics.overhead.labels(provider=record.provider, cache=cache).observe(added)
+        key = (record.provider, record.was_recalled)
+        series = self._sent.get(key)
+        if series is None:
+            cache = "hit" if record.was_recalled else "miss"
+            series = self._sent[key] = self._metrics.overhead.labels(record.provider, cache)
+        series.observe(self._clock.monotonic() - record.started_at)
 
     def refused(self, record: Record, code: str) -> None:
         record.code = code
-        self._metrics.errors.labels(code=code).inc()
+        self._metrics.errors.labels(code).inc()
 
-    def end(self, record: Record, incoming: Incoming) -> None:
+    def end(self, record: Record) -> None:
         """Close the record; to be called once, whatever happened."""
-        metrics, provider = self._metrics, record.provider
-        status = incoming.status or CALLER_GONE
+        status = record.status or CALLER_GONE
         duration = self._clock.monotonic() - record.started_at
-        metrics.active_requests.dec()
-        metrics.requests.labels(provider=provider, method=record.method, status=str(status)).inc()
-        metrics.request_duration.labels(provider=provider).observe(duration)
-        metrics.stream_bytes.labels(provider=provider, direction="up").inc(incoming.bytes_up)
-        metrics.stream_bytes.labels(provider=provider, direction="down").inc(incoming.bytes_down)
-        log.info(
-            "request",
-            extra={
-                "provider": provider,
+        self._metrics.active_requests.inc(-1)
+        key = (record.provider, record.method, status)
+        ends = self._ends.get(key)
+        if ends is None:
+            ends = self._ends[key] = _Ends(self._metrics, *key)
+        ends.requests.inc()
+        ends.duration.observe(duration)
+        ends.up.inc(record.bytes_up)
+        ends.down.inc(record.bytes_down)
+        self._access.write(
+            self.id_of(record),
+            {
+                "provider": record.provider,
                 "method": record.method,
                 "status": status,
                 "code": record.code,
                 "complete": record.is_complete,
                 "duration": round(duration, 6),
-                "bytes_up": incoming.bytes_up,
-                "bytes_down": incoming.bytes_down,
+                "bytes_up": record.bytes_up,
+                "bytes_down": record.bytes_down,
                 "caller_kind": record.caller_kind,
                 "caller": record.caller_name,
             },
         )
+
+    def flush(self) -> None:
+        """Give out what is still gathered."""
+        self._access.flush()
+
+
+class _Ends:
+    """The series that the end of a request touches, for one combination of labels."""
+
+    __slots__ = ("down", "duration", "requests", "up")
+
+    def __init__(self, metrics: Metrics, provider: str, method: str, status: int) -> None:
+        self.requests = metrics.requests.labels(provider, method, str(status))
+        self.duration = metrics.request_duration.labels(provider)
+        self.up = metrics.stream_bytes.labels(provider, "up")
+        self.down = metrics.stream_bytes.labels(provider, "down")

@@ -15,8 +15,17 @@ from typing import TYPE_CHECKING, Final
 from sidecar.errors import BadRequestError
 from sidecar.providers.model import PlacementKind
 from sidecar.proxy.credentials import AUTHORIZATION_FIELDS, KEY_FIELDS, SUBPROTOCOL_KEY, SUBPROTOCOLS
-from sidecar.proxy.framing import CONTROL_PREFIX
-from sidecar.proxy.head import BodyKind, Field, Fields, RequestHead, ResponseHead, family, members_of
+from sidecar.proxy.framing import CONTROL_PREFIX, SENSITIVE, upgrade_of
+from sidecar.proxy.head import (
+    BodyKind,
+    Field,
+    Fields,
+    RequestHead,
+    ResponseHead,
+    family,
+    members_of,
+    values_of,
+)
 from sidecar.proxy.links import rewritten
 from sidecar.proxy.placement import sendable, token_field, with_parameter, without_parameter
 
@@ -38,7 +47,7 @@ HOP_BY_HOP: Final = frozenset(
         b"http2-settings",  # RFC 7540 §3.2.1
         b"proxy-authenticate",  # RFC 9110 §11.7.1
         b"proxy-authorization",  # RFC 9110 §11.7.2
-        b"trailer",  # RFC 9110 §6.6.2; aiohttp's parser drops trailers, so none can follow
+        b"trailer",  # RFC 9110 §6.6.2; kept where trailers can follow
     }
 )
 # RFC 9110 §7.6.1: no connection option may name a field meant for all recipients. Who does it all the same
@@ -55,6 +64,10 @@ NEVER_OPTIONS: Final = frozenset(
         b"authorization",
         b"set-cookie",
     }
+)
+# RFC 9110 §6.5.1 and §6.5.2.
+NEVER_TRAILERS: Final = (
+    HOP_BY_HOP | SENSITIVE | NEVER_OPTIONS | {b"expect", b"max-forwards", b"range", b"te", b"cookie"}
 )
 _SAFE_NAME: Final = re.compile(rb"[A-Za-z0-9-]{1,64}")
 
@@ -78,22 +91,30 @@ def outgoing_request(
         target = with_parameter(target, placement, text)
     else:
         kept.insert(slot, token_field(placement, text))
+    if wanted := upgrade_of(head):
+        kept += [(b"Connection", b"Upgrade"), (b"Upgrade", wanted)]
     return RequestHead(method=head.method, target=target, fields=tuple(kept))
 
 
 def incoming_response(
-    head: ResponseHead, *, address: Address, body: BodyFraming, to_version: tuple[int, int]
+    head: ResponseHead,
+    *,
+    address: Address,
+    body: BodyFraming,
+    to_version: tuple[int, int],
+    takes_trailers: bool = False,
 ) -> tuple[Fields, BodyKind]:
     """Return the answer's fields for the caller, and how its body ends there.
 
-    A body without a length is chunked, or for an HTTP/1.0 caller ended by closing.
+    A body without a length is chunked, or for an HTTP/1.0 caller ended by closing. `takes_trailers` says that
+    the caller sent `TE: trailers`.
     """
     kind = body.kind
     if kind in (BodyKind.CHUNKED, BodyKind.UNTIL_CLOSE):
         kind = BodyKind.CHUNKED if to_version >= (1, 1) else BodyKind.UNTIL_CLOSE
     dropped = _hop_by_hop(head.fields)
     if kind is BodyKind.CHUNKED and body.kind is BodyKind.CHUNKED:
-        dropped -= {b"transfer-encoding"}
+        dropped -= {b"transfer-encoding", b"trailer"} if takes_trailers else {b"transfer-encoding"}
     fields = [
         (name, rewritten(name, value, address))
         for name, value in head.fields
@@ -112,6 +133,32 @@ def interim_fields(fields: Fields) -> Fields:
     )
 
 
+def switching_fields(fields: Fields) -> Fields | None:
+    """Return the fields of a 101 answer for the caller (RFC 9110 §15.2.2); nothing where it names no protocol."""
+    if not members_of(fields, b"upgrade") or b"upgrade" not in members_of(fields, b"connection"):
+        return None
+    dropped = _hop_by_hop(fields) - {b"upgrade"}
+    kept = [field for field in fields if field[0].lower() not in dropped and family(field[0]) != b"sidecar-error"]
+    return (*kept, (b"Connection", b"Upgrade"))
+
+
+def trailer_fields(trailers: Fields) -> Fields:
+    """Return the trailers that may go on.
+
+    RFC 9110 §6.5.1: nothing about framing, routing, authentication or content may stand there.
+    """
+    return tuple(
+        (name, value)
+        for name, value in trailers
+        if family(name) not in NEVER_TRAILERS and not family(name).startswith(CONTROL_PREFIX)
+    )
+
+
+def refuse_leak(credential: str, fields: Fields) -> None:
+    """Raise `BadRequestError` where trailers carry the caller's credential."""
+    _refuse_leak(credential.encode("latin-1"), b"", list(fields))
+
+
 def _kept(fields: Fields, *, address: Address, credential: Credential, token: str) -> tuple[list[Field], int]:
     """Return the fields that go on, and the position at which the token's field stands among them.
 
@@ -122,6 +169,8 @@ def _kept(fields: Fields, *, address: Address, credential: Credential, token: st
     if placement.kind is not PlacementKind.QUERY:
         places |= {family(placement.name.encode("ascii"))}
     dropped = _hop_by_hop(fields) - {b"transfer-encoding"}
+    if values_of(fields, b"transfer-encoding"):
+        dropped -= {b"trailer"}
     kept: list[Field] = []
     slot: int | None = None
     for position, (name, value) in enumerate(fields):

@@ -18,6 +18,7 @@ import logging
 import re
 import sys
 import time
+from contextlib import nullcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -89,6 +90,17 @@ class LineHandler(logging.Handler):
             fields["dropped"] = self._dropped
         # `Handler.handle` holds the handler's lock here, so the count needs none of its own.
         self._dropped = 0 if self._writer.write(self._render(fields)) else self._dropped + 1
+
+    @property
+    def is_json(self) -> bool:
+        return self._render is render_json
+
+    def write_rendered(self, lines: list[str]) -> None:
+        """Queue lines that were rendered by whoever makes very many of them (`access`)."""
+        lost = self._writer.write_all(lines)
+        if lost:
+            with self.lock or nullcontext():
+                self._dropped += lost
 
     def flush(self) -> None:
         self._writer.flush()

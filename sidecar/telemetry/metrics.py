@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 
 from sidecar import __version__
+from sidecar.telemetry.tallies import Histogram, Tally
 
 FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """Seconds; what we add ourselves is far below a network's."""
@@ -36,14 +38,14 @@ class Metrics:
         """Return the Prometheus text format, version 0.0.4."""
         return generate_latest(self.registry)
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"sidecar_{name}", text, labels, registry=self.registry)
+    def _counter(self, name: str, text: str, *labels: str) -> Tally:
+        return Tally(CounterMetricFamily, f"sidecar_{name}", text, labels, self.registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"sidecar_{name}", text, labels, registry=self.registry)
 
     def _histogram(self, name: str, text: str, *labels: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"sidecar_{name}", text, labels, buckets=buckets, registry=self.registry)
+        return Histogram(f"sidecar_{name}", text, labels, buckets, self.registry)
 
     def _define_traffic(self) -> None:
         self.requests = self._counter(
@@ -59,7 +61,13 @@ class Metrics:
             "cache",
             buckets=FAST,
         )
-        self.active_requests = self._gauge("active_requests", "Requests being served on the proxy listener.")
+        self.active_requests = Tally(
+            GaugeMetricFamily,
+            "sidecar_active_requests",
+            "Requests being served on the proxy listener.",
+            (),
+            self.registry,
+        )
         self.stream_bytes = self._counter(
             "stream_bytes_total", "Body bytes relayed.", "provider", "direction"
         )

@@ -51,6 +51,14 @@ class BackgroundWriter:
             self._changed.notify_all()
             return True
 
+    def write_all(self, lines: list[str]) -> int:
+        """Queue `lines` in one go and return how many found no room; never waits."""
+        with self._changed:
+            room = 0 if self._is_closed else max(0, self._limit - len(self._lines))
+            self._lines.extend(lines[:room])
+            self._changed.notify_all()
+        return max(0, len(lines) - room)
+
     def flush(self, timeout: float = CLOSE_TIMEOUT) -> bool:
         """Wait until everything queued is written, at most `timeout` seconds; say whether it is."""
         with self._changed:

@@ -1,0 +1,73 @@
+"""Keep connections to providers between two requests, and give none out that could be stale or soiled.
+
+What arrives on an idle connection was meant for somebody who has gone; given to the next request it would be
+another user's answer. So an idle connection is listened to, and the first byte, end or error on it closes it;
+and because that may be waiting in the kernel unread, the socket is looked at once more before it is used.
+
+Scope: which connection, and how many. What is spoken on them is `upstream`'s.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sidecar.proxy.upstream import ProviderConnection
+
+    Place = tuple[str, str]
+
+MOST_IDLE: Final = 256
+"""Idle connections per place; a burst's surplus is closed rather than kept."""
+IDLE_TIMEOUT: Final = 30.0
+"""Seconds; shorter than the 60 of most servers' and balancers' own limit, so it is rarely they who close."""
+
+
+class Pool:
+    """Idle connections by place, the one used last first: the others grow old and are closed."""
+
+    __slots__ = ("_idle",)
+
+    def __init__(self) -> None:
+        self._idle: dict[Place, list[ProviderConnection]] = {}
+
+    def take(self, place: Place) -> ProviderConnection | None:
+        """Return a connection on which nothing has happened since it was given back."""
+        idle = self._idle.get(place)
+        while idle:
+            connection = idle.pop()
+            if connection.is_usable and is_silent(connection.sock):
+                return connection
+            connection.abort()
+        return None
+
+    def give_back(self, connection: ProviderConnection) -> bool:
+        """Keep a connection whose exchange ended cleanly on both sides; say whether there was room."""
+        idle = self._idle.setdefault(connection.place, [])
+        if len(idle) >= MOST_IDLE:
+            return False
+        idle.append(connection)
+        return True
+
+    def discard(self, connection: ProviderConnection) -> None:
+        """Forget a connection that is closed."""
+        idle = self._idle.get(connection.place, [])
+        if connection in idle:
+            idle.remove(connection)
+
+    def close(self) -> None:
+        for idle in list(self._idle.values()):
+            for connection in list(idle):
+                connection.abort()
+        self._idle.clear()
+
+
+def is_silent(sock: socket.socket) -> bool:
+    """Say whether nothing waits in the kernel: no byte, no end, no error."""
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
