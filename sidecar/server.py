@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from typing import TYPE_CHECKING, Any, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -40,6 +41,15 @@ class Servable(Protocol):
     async def failed(self) -> None:
         """Return never, or raise what makes going on impossible."""
         ...
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes uvloop's loops where uvloop is installed, else nothing: asyncio's own will do."""
+    try:
+        uvloop = import_module("uvloop")
+    except ImportError:
+        return None
+    return cast("Callable[[], asyncio.AbstractEventLoop]", uvloop.new_event_loop)
 
 
 async def serve(app: Servable, *, on_started: Callable[[], None] = lambda: None) -> None:

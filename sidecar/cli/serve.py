@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. Raises `ConfigurationError` when that can never work."""
     from sidecar.app.build import build
     from sidecar.telemetry.access import ACCESS_LOGGER
-    from sidecar.server import serve
+    from sidecar.server import loop_factory, serve
     from sidecar.settings.sources import load_settings
     from sidecar.telemetry.logs import setup_logging
 
@@ -31,7 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not settings.log.access:
         logging.getLogger(ACCESS_LOGGER).setLevel(logging.WARNING)
     try:
-        asyncio.run(serve(build(settings)))
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(serve(build(settings)))
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()

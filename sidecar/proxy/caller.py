@@ -13,6 +13,7 @@ provider `exchange`'s.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ WRITE_BYTES: Final = 32 * 1024
 """What waits for a slow caller before the provider is held back; one read more may follow."""
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 """`struct linger`: on, for no time at all."""
+_METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,10 +332,13 @@ class CallerConnection(asyncio.BufferedProtocol):
             head = data[:end]
             self._parser.feed(head[self._seen :])
             raw = self._parser.finish(head)
-        except UnknownMethodError:
-            self._refuse_head(MethodNotAllowedError("The method is not known here.", status=501))
-        except MalformedHeadError:
-            self._refuse_head(BadRequestError("The request is not well-formed HTTP/1.1 (RFC 9112)."))
+        except MalformedHeadError as exc:
+            is_unknown = isinstance(exc, UnknownMethodError) and _METHOD.match(data)
+            self._refuse_head(
+                MethodNotAllowedError("The method is not known here.", status=501)
+                if is_unknown
+                else BadRequestError("The request's head is malformed (RFC 9112).")
+            )
         except HeadTooLargeError as error:
             self._refuse_head(error)
         else:

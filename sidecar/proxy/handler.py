@@ -74,7 +74,7 @@ class Handler:
         self._usual = UsualRequests()
         self._generation = book.generation
         self._tasks: set[asyncio.Task[None]] = set()
-        self._active = 0
+        self._serving: set[Incoming] = set()
         self._is_draining = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -84,7 +84,7 @@ class Handler:
         incoming.recorder = self._recorder
         incoming.record = self._recorder.begin(incoming.raw.method.decode("ascii"))
         incoming.on_over = self._over
-        self._active += 1
+        self._serving.add(incoming)
         try:
             self._admit()
             plan = self._read(incoming)
@@ -108,7 +108,9 @@ class Handler:
     async def drain(self, timeout: float) -> None:
         """Refuse new requests and return once those in flight have ended, or after `timeout` seconds."""
         self._is_draining = True
-        if not self._active:
+        for incoming in self._serving:
+            incoming.keeps_alive = False
+        if not self._serving:
             return
         self._idle.clear()
         with contextlib.suppress(TimeoutError):
@@ -126,7 +128,7 @@ class Handler:
     def _admit(self) -> None:
         if self._is_draining:
             raise DrainingError(retry_after=RETRY_AFTER)
-        if self._active > self._most:
+        if len(self._serving) > self._most:
             raise OverloadedError(retry_after=RETRY_AFTER)
 
     def _read(self, incoming: Incoming) -> Plan:
@@ -145,8 +147,8 @@ class Handler:
 
     def _read_by_rules(self, incoming: Incoming) -> ReadRequest:
         head, record = incoming.head, incoming.record
-        incoming.keeps_alive = connection_stays(head)
         incoming.body = body = check_request(head, self._limits)
+        incoming.keeps_alive = connection_stays(head) and not self._is_draining
         controls = read_controls(head.fields)
         record.caller_name = controls.caller
         address = self._book.resolve(head, controls, incoming.arrival)
@@ -168,8 +170,6 @@ class Handler:
         if head is None:
             plan = self._read_by_rules(incoming)
             head = plan.outgoing(token.value)
-        if self._is_draining:
-            incoming.keeps_alive = False
         outgoing = Outgoing(
             head,
             incoming.body,
@@ -220,12 +220,10 @@ class Handler:
         if incoming.is_over:
             return
         self._recorder.refused(incoming.record, error.code)
-        if self._is_draining:
-            incoming.keeps_alive = False
         incoming.refuse(error, request_id=self._recorder.id_of(incoming.record))
 
     def _over(self, incoming: Incoming) -> None:
-        self._active -= 1
-        if not self._active:
+        self._serving.discard(incoming)
+        if not self._serving:
             self._idle.set()
         self._recorder.end(incoming.record)

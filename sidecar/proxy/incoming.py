@@ -103,7 +103,8 @@ class Incoming:
         self.body = NO_BODY
         self.carrier: Carrier | None = None
         self.task: asyncio.Task[None] | None = None
-        self.keeps_alive = True
+        # Until the rules have said where the request ends, nobody knows where the next one begins.
+        self.keeps_alive = False
         self.is_over = False
 
     @property

@@ -184,7 +184,7 @@ class ResponseParser:
             self._parser = HttpResponseParser(self)
         try:
             self._parser.feed_data(piece)
-        except HttpParserError:
+        except (HttpParserError, HttpParserUpgrade):
             # After a 101 llhttp stops, with one error or another; the head is whole then.
             if not self._is_whole:
                 raise MalformedHeadError from None
