@@ -92,6 +92,8 @@ class Broker:
         self._clock = clock
         self._metrics = metrics
         self._limits = limits
+        self._hits = metrics.token_cache_requests.labels("memory", "hit")
+        self._misses = metrics.token_cache_requests.labels("memory", "miss")
         self._memory = TokenMemory(clock)
         self._renewals: Singleflight[GrantId, None] = Singleflight()
         self._stop_listening = feed.listen(self._memory.forget)
@@ -110,7 +112,7 @@ class Broker:
         if not self._feed.is_current:
             return None
         found = self._recall(caller, ask)
-        self._metrics.token_cache_requests.labels("memory", "hit" if found else "miss").inc()
+        (self._hits if found else self._misses).inc()
         return found
 
     async def find(self, caller: Caller, ask: Ask) -> AccessToken:

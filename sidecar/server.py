@@ -10,6 +10,7 @@ Scope: signals and the order of starting and stopping. What is started is `sidec
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from importlib import import_module
@@ -63,6 +64,9 @@ async def serve(app: Servable, *, on_started: Callable[[], None] = lambda: None)
     try:
         await app.start()
         on_started()
+        # What the start made stays; looking through it again and again would be felt as slow requests.
+        gc.collect()
+        gc.freeze()
         await _first_of(stop.wait(), app.failed())
         log.info("draining")
         await _first_of(app.drain(), hurry.wait())

@@ -8,8 +8,7 @@ Scope: a pure choice among the grants of one caller.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sidecar.errors import (
     AmbiguousGrantError,
@@ -23,9 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """Which grant a request asks for; where both account and grant are given, both must fit."""
+class Ask(NamedTuple):
+    """Which grant a request asks for; where both account and grant are given, both must fit.
+
+    A tuple, because every request looks for its token under one.
+    """
 
     provider: str
     account: str | None = None

@@ -100,6 +100,10 @@ class AddressBook:
         """Changes whenever the same request may lead elsewhere."""
         return len(self._own)
 
+    @property
+    def asks_key(self) -> bool:
+        return bool(self._gate.keys)
+
     def check_key(self, fields: Fields) -> None:
         """Ask for a key where one is needed; a part of `resolve` that depends on who asks."""
         self._gate.check_key(fields)

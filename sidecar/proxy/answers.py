@@ -35,10 +35,14 @@ _ONCE: Final = (b"content-length", b"transfer-encoding", b"connection")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What about a request decides how its answer is read and written."""
+    """What about a request decides how its answer is read and written.
+
+    `place` tells the provider's host apart from every other provider's.
+    """
 
     method: str
     address: Address
+    place: tuple[str, str]
     version: tuple[int, int]
     takes_trailers: bool = False
 
@@ -127,6 +131,11 @@ class AnswerHeads:
                 self._shapes.clear()
             shape = self._shapes[names] = _shape_of(names)
             return shape
+
+
+def place_of(address: Address) -> tuple[str, str]:
+    """Return what tells a provider's host apart from every other provider's, cheap to look up."""
+    return address.provider.name, str(address.host.origin)
 
 
 def by_rules(raw: RawResponse, asked: Asked) -> AnswerHead:

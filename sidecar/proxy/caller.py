@@ -18,7 +18,7 @@ import socket
 import struct
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from sidecar.errors import (
     BadRequestError,
@@ -97,6 +97,7 @@ class CallerConnection(asyncio.BufferedProtocol):
         "_body",
         "_incoming",
         "_is_held",
+        "_is_paused",
         "_is_pumping",
         "_is_unread",
         "_loop",
@@ -125,6 +126,7 @@ class CallerConnection(asyncio.BufferedProtocol):
         self._body: BodyReader | None = None
         self._sink: BodySink | None = None
         self._is_held = False
+        self._is_paused = False
         self._is_pumping = False
         self._is_unread = False
         self._resets = False
@@ -132,9 +134,9 @@ class CallerConnection(asyncio.BufferedProtocol):
         self.deadline = NEVER
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a stream server makes
-        self.transport = transport
-        transport.set_write_buffer_limits(high=WRITE_BYTES)
+        # uvloop's transports are none of asyncio's classes.
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=WRITE_BYTES)
         reception = self._reception
         name = None if reception.is_local else transport.get_extra_info("sockname")
         self._arrival = Arrival(address=name[0] if name else None)
@@ -388,10 +390,13 @@ class CallerConnection(asyncio.BufferedProtocol):
 
     def _update_reading(self) -> None:
         should_read = not self._is_held and len(self._waiting) <= WAITING_BYTES
-        if self._state is _State.CLOSED or self.transport.is_closing():
+        if should_read != self._is_paused or self._state is _State.CLOSED or self.transport.is_closing():
             return
-        if should_read != self.transport.is_reading():
-            (self.transport.resume_reading if should_read else self.transport.pause_reading)()
+        self._is_paused = not should_read
+        if should_read:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
 
     # --- ending
 

@@ -10,8 +10,7 @@ Scope: pure checks of one head, and how its body ends. Bytes that are no HTTP at
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sidecar.errors import (
     BadRequestError,
@@ -68,9 +67,8 @@ REFUSED_METHODS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BodyFraming:
-    """How a body ends, and its length where that is how."""
+class BodyFraming(NamedTuple):
+    """How a body ends, and its length where that is how; two are made for every exchange."""
 
     kind: BodyKind
     length: int = 0

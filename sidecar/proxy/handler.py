@@ -138,7 +138,8 @@ class Handler:
         usual = self._usual.find(incoming.raw, incoming.arrival)
         if usual is None or len(incoming.raw.names) > self._limits.fields:
             return self._read_by_rules(incoming)
-        self._book.check_key(usual.key_fields)
+        if self._book.asks_key:
+            self._book.check_key(usual.key_fields)
         incoming.keeps_alive = usual.stays
         incoming.record.provider = usual.ask.provider
         incoming.record.caller_name = usual.route.caller_name

@@ -222,6 +222,7 @@ class Incoming:
 
     def _over(self) -> None:
         self.is_over = True
+        self.carrier = None
         self.on_over(self)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from sidecar.grants.resolution import Ask
 from sidecar.policies.model import Call
 from sidecar.proxy.address import AddressForm
-from sidecar.proxy.answers import Asked
+from sidecar.proxy.answers import Asked, place_of
 from sidecar.proxy.credentials import read_credential
 from sidecar.proxy.framing import upgrade_of
 from sidecar.proxy.head import lines_of, members_of
@@ -78,6 +78,7 @@ class ReadRequest:
         return Asked(
             method=self._head.method,
             address=self._address,
+            place=place_of(self._address),
             version=self._head.version,
             takes_trailers=b"trailers" in members_of(self._head.fields, b"te"),
         )

@@ -9,10 +9,12 @@ Scope: which connection, and how many. What is spoken on them is `upstream`'s.
 
 from __future__ import annotations
 
-import socket
+import select
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    import socket
+
     from sidecar.proxy.upstream import ProviderConnection
 
     Place = tuple[str, str]
@@ -36,7 +38,7 @@ class Pool:
         idle = self._idle.get(place)
         while idle:
             connection = idle.pop()
-            if connection.is_usable and is_silent(connection.sock):
+            if connection.is_usable and not connection.ear.poll(0):
                 return connection
             connection.abort()
         return None
@@ -62,12 +64,8 @@ class Pool:
         self._idle.clear()
 
 
-def is_silent(sock: socket.socket) -> bool:
-    """Say whether nothing waits in the kernel: no byte, no end, no error."""
-    try:
-        sock.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+def ear_at(sock: socket.socket) -> select.poll:
+    """Return what hears a byte, an end or an error that waits in the kernel, without taking it."""
+    ear = select.poll()
+    ear.register(sock, select.POLLIN)
+    return ear

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from sidecar.errors import BadUpstreamError, UpstreamUnreachableError
 from sidecar.proxy.chunks import ChunkReader, MalformedChunksError
@@ -22,6 +22,7 @@ from sidecar.proxy.pool import IDLE_TIMEOUT
 from sidecar.proxy.receiving import SHARED
 
 if TYPE_CHECKING:
+    import select
     import socket
 
     from sidecar.proxy.deadlines import Deadlines
@@ -89,6 +90,7 @@ class ProviderConnection(asyncio.BufferedProtocol):
         "_seen",
         "_waiting",
         "deadline",
+        "ear",
         "use",
         "is_full",
         "is_tunnel",
@@ -99,6 +101,7 @@ class ProviderConnection(asyncio.BufferedProtocol):
 
     transport: asyncio.Transport
     sock: socket.socket
+    ear: select.poll
 
     def __init__(self, place: tuple[str, str], *, pool: Pool, deadlines: Deadlines) -> None:
         self._loop = asyncio.get_running_loop()
@@ -119,9 +122,9 @@ class ProviderConnection(asyncio.BufferedProtocol):
         self.deadline = NEVER
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a stream client makes
-        self.transport = transport
-        transport.set_write_buffer_limits(high=WRITE_BYTES)
+        # uvloop's transports are none of asyncio's classes.
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=WRITE_BYTES)
         self._deadlines.watch(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -11,9 +11,8 @@ from sidecar.errors import UpstreamUnreachableError
 from sidecar.proxy.answers import AnswerHeads
 from sidecar.proxy.deadlines import Deadlines
 from sidecar.proxy.exchange import AnswerTimeouts, Exchange
-from sidecar.proxy.pool import IDLE_TIMEOUT, Pool
+from sidecar.proxy.pool import IDLE_TIMEOUT, Pool, ear_at
 from sidecar.proxy.provider import ProviderConnection
-from sidecar.proxy.usual import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,8 +44,7 @@ class Upstream:
         exchange = Exchange(
             outgoing, incoming, heads=self._heads, timeouts=self._timeouts, on_failed=on_failed
         )
-        address = outgoing.asked.address
-        connection = self._pool.take(place_of(address.provider, address.host))
+        connection = self._pool.take(outgoing.asked.place)
         if connection is None:
             return exchange
         exchange.begin(connection)
@@ -54,13 +52,13 @@ class Upstream:
 
     async def dial(self, exchange: Exchange, outgoing: Outgoing) -> None:
         """Send the request on a new connection; raises the errors of `Dialler.dial`."""
-        address = outgoing.asked.address
-        place = place_of(address.provider, address.host)
+        address, place = outgoing.asked.address, outgoing.asked.place
         connection = await self._dialler.dial(
             address.provider,
             address.host.origin,
             lambda: ProviderConnection(place, pool=self._pool, deadlines=self._deadlines),
         )
+        connection.ear = ear_at(connection.sock)
         if not connection.is_usable:
             raise UpstreamUnreachableError("The provider closed the connection at once.")
         exchange.begin(connection)

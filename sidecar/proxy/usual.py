@@ -17,7 +17,7 @@ from sidecar.grants.resolution import Ask
 from sidecar.policies.model import Call
 from sidecar.providers.model import PlacementKind
 from sidecar.proxy.address import AddressForm
-from sidecar.proxy.answers import Asked
+from sidecar.proxy.answers import Asked, place_of
 from sidecar.proxy.control import NAMES as CONTROL_NAMES
 from sidecar.proxy.credentials import KEY_FIELDS, SUBPROTOCOLS
 from sidecar.proxy.framing import CONTROL_PREFIX, NO_BODY, SENSITIVE, BodyFraming
@@ -27,7 +27,7 @@ from sidecar.proxy.rewrite import HOP_BY_HOP
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sidecar.providers.model import Provider, ProviderHost
+    from sidecar.providers.model import ProviderHost
     from sidecar.proxy.address import Address
     from sidecar.proxy.gate import Arrival
     from sidecar.proxy.head import Fields
@@ -101,7 +101,7 @@ class Route:
         self.address = address
         self.caller_name = caller_name
         self.ask = Ask(provider=address.provider.name, account=address.account, grant=address.grant)
-        self.place = place_of(address.provider, address.host)
+        self.place = place_of(address)
         self._asked: dict[str, Asked] = {}
         self._base = address.provider.base_path.encode("ascii") if joins else b""
         self._cut = len(prefix.text) if prefix else 0
@@ -110,7 +110,9 @@ class Route:
         """Return what a usual request with `method` asks for; it takes no trailers."""
         asked = self._asked.get(method)
         if asked is None:
-            asked = self._asked[method] = Asked(method=method, address=self.address, version=(1, 1))
+            asked = self._asked[method] = Asked(
+                method=method, address=self.address, place=self.place, version=(1, 1)
+            )
         return asked
 
     def target(self, given: bytes) -> bytes:
@@ -179,11 +181,12 @@ class UsualRequest:
 class UsualRequests:
     """Finds usual requests; what it keeps is bounded, and holds no credential and no rest of a target."""
 
-    __slots__ = ("_routes", "_shapes")
+    __slots__ = ("_kept", "_routes", "_shapes")
 
     def __init__(self) -> None:
         self._shapes: dict[tuple[bytes, ...], Shape | None] = {}
-        self._routes: dict[tuple[object, ...], Route] = {}
+        self._routes: dict[tuple[object, ...], dict[bytes | None, Route]] = {}
+        self._kept = 0
 
     def find(self, raw: RawRequest, arrival: Arrival) -> UsualRequest | None:
         """Return the request if every question about it was answered before; nothing otherwise."""
@@ -208,17 +211,18 @@ class UsualRequests:
         shape = self._shape(raw.names)
         if shape is None or address.form is AddressForm.ABSOLUTE:
             return
-        if len(self._routes) >= MOST_KEPT:
-            self._routes.clear()
+        if self._kept >= MOST_KEPT:
+            self.forget_routes()
         has_upstream = any(name.lower() == b"sidecar-upstream" for name in raw.names)
         prefix = address.prefix.text if address.prefix else None
-        self._routes[self._key(raw, shape, arrival, prefix)] = Route(
-            address, has_upstream=has_upstream, caller_name=caller_name
-        )
+        routes = self._routes.setdefault(_names_of(raw, shape, arrival), {})
+        routes[prefix] = Route(address, has_upstream=has_upstream, caller_name=caller_name)
+        self._kept += 1
 
     def forget_routes(self) -> None:
         """Forget all addresses: what they were found by has changed."""
         self._routes.clear()
+        self._kept = 0
 
     def _shape(self, names: tuple[bytes, ...]) -> Shape | None:
         try:
@@ -230,22 +234,21 @@ class UsualRequests:
             return shape
 
     def _route(self, raw: RawRequest, shape: Shape, arrival: Arrival) -> Route | None:
+        routes = self._routes.get(_names_of(raw, shape, arrival))
+        if routes is None:
+            return None
         border = raw.target.find(b"/", 1)
         prefix = raw.target[:border] if border > 0 else raw.target
-        return self._routes.get(self._key(raw, shape, arrival, prefix)) or self._routes.get(
-            self._key(raw, shape, arrival, None)
-        )
-
-    @staticmethod
-    def _key(raw: RawRequest, shape: Shape, arrival: Arrival, prefix: bytes | None) -> tuple[object, ...]:
-        values = raw.values
-        controls = tuple([(raw.names[at].lower(), values[at]) for at in shape.controls])
-        return (prefix, values[shape.host], arrival.address, controls)
+        return routes.get(prefix) or routes.get(None)
 
 
-def place_of(provider: Provider, host: ProviderHost) -> tuple[str, str]:
-    """Return what tells a provider's host apart from every other provider's, cheap to look up."""
-    return provider.name, str(host.origin)
+def _names_of(raw: RawRequest, shape: Shape, arrival: Arrival) -> tuple[object, ...]:
+    """Return everything beside the target by which an address is found."""
+    values = raw.values
+    if not shape.controls:
+        return (values[shape.host], arrival.address)
+    controls = tuple([(raw.names[at].lower(), values[at]) for at in shape.controls])
+    return (values[shape.host], arrival.address, controls)
 
 
 def _shape_of(names: tuple[bytes, ...]) -> Shape | None:

@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 ACCESS_LOGGER: Final = "sidecar.access"
 MESSAGE: Final = "request"
 LEVEL: Final = "info"
-BATCH_LINES: Final = 128
+BATCH_LINES: Final = 512
 FLUSH_AFTER: Final = 0.1
 """Seconds a line may wait for others."""
 KNOWN_TEXTS: Final = 1024
 """Texts whose masked and quoted form is kept: providers, methods, codes, names of callers."""
+
+_HEAD: Final = f'"level": "{LEVEL}", "logger": "{ACCESS_LOGGER}", "message": "{MESSAGE}"'
+_TRUTH: Final = {True: "true", False: "false"}
 
 log = logging.getLogger(ACCESS_LOGGER)
 
@@ -73,16 +76,14 @@ class AccessLog:
 
     def _json(self, request_id: str, fields: Mapping[str, str | float | bool]) -> str:
         quoted = self._quoted
-        rest = "".join(
-            [
-                f', "{name}": {(quoted.get(value) or self._quote(value)) if type(value) is str else _plain(value)}'
-                for name, value in fields.items()
-            ]
-        )
-        return (
-            f'{{"time": "{self._now()}", "level": "{LEVEL}", "logger": "{ACCESS_LOGGER}", '
-            f'"message": "{MESSAGE}", "request_id": "{request_id}"{rest}}}'
-        )
+        parts = []
+        for name, value in fields.items():
+            if type(value) is str:
+                text = quoted.get(value) or self._quote(value)
+            else:
+                text = _TRUTH.get(value) if type(value) is bool else repr(value)
+            parts.append(f'"{name}": {text}')
+        return f'{{"time": "{self._now()}", {_HEAD}, "request_id": "{request_id}", {", ".join(parts)}}}'
 
     def _console(self, request_id: str, fields: Mapping[str, str | float | bool]) -> str:
         masked = {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
@@ -102,10 +103,6 @@ class AccessLog:
             self._second = second
             self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         return f"{self._stamp}.{int((now - second) * 1000):03d}Z"
-
-
-def _plain(value: float | bool) -> str:  # noqa: FBT001 - a value, not a switch
-    return json.dumps(value) if isinstance(value, bool) else repr(value)
 
 
 def _only_handler() -> LineHandler | None:

@@ -73,7 +73,7 @@ class BackgroundWriter:
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            self._put("".join(f"{line}\n" for line in batch))
+            self._put("\n".join([*batch, ""]))
             with self._changed:
                 self._is_writing = False
                 self._changed.notify_all()
