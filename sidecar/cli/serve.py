@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. Raises `ConfigurationError` when that can never work."""
     from sidecar.app.build import build
-    from sidecar.telemetry.access import ACCESS_LOGGER
     from sidecar.server import loop_factory, serve
     from sidecar.settings.sources import load_settings
+    from sidecar.telemetry.access import ACCESS_LOGGER
     from sidecar.telemetry.logs import setup_logging
 
     settings = load_settings(arguments.config, os.environ)

@@ -53,11 +53,9 @@ class AnswerHead:
     `stays` says that the provider keeps the connection open after it.
     """
 
-    __slots__ = ("body", "kind", "lines", "stays", "status")
+    __slots__ = ("body", "kind", "lines", "status", "stays")
 
-    def __init__(
-        self, status: int, body: BodyFraming, kind: BodyKind, lines: bytes, *, stays: bool
-    ) -> None:
+    def __init__(self, status: int, body: BodyFraming, kind: BodyKind, lines: bytes, *, stays: bool) -> None:
         self.status = status
         self.body = body
         self.kind = kind

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from sidecar.proxy.gate import OwnListeners
 
 
-
 class Dialled(Protocol):
     """A protocol that is told the socket under its transport."""
 

@@ -48,7 +48,7 @@ class AnswerTimeouts:
 class Outgoing:
     """A request on its way out: `head` is sent as it is, its body as it comes.
 
-    `credential` is the caller's, which no trailer may carry out; `switches` says that an upgrade was asked for.
+    `credential` is the caller's, which no trailer may carry out; `switches` says that it asks for an upgrade.
     """
 
     __slots__ = ("asked", "body", "credential", "head", "is_expecting", "switches")
@@ -125,7 +125,7 @@ class Exchange:
         connection.allow(self._timeouts.response_head if outgoing.is_expecting else self._timeouts.idle)
         incoming.connection.send_body_to(self, outgoing.body)
 
-    # --- the request's body
+    # The request's body.
 
     def body(self, data: bytes) -> None:
         self._incoming.record.bytes_up += len(data)
@@ -151,14 +151,15 @@ class Exchange:
         self._incoming.keeps_alive = False
         self.failed(error)
 
-    # --- the provider
+    # The provider.
 
     def head(self, raw: RawResponse) -> BodyFraming | None:
         try:
             if raw.status == 101:
                 return self._switched(raw)
             if raw.status < 200:
-                return self._interim(raw)
+                self._interim(raw)
+                return None
             answer = self._heads.final(raw, self._outgoing.asked)
         except BadUpstreamError as error:
             self.failed(error)
@@ -216,7 +217,7 @@ class Exchange:
             # It is the caller who sends nothing, and that has a deadline of its own.
             self._connection.allow(self._timeouts.idle)
 
-    # --- the caller
+    # The caller.
 
     def caller_gone(self) -> None:
         if self._connection.use is self:

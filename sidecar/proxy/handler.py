@@ -22,7 +22,7 @@ from sidecar.identity.principal import Service
 from sidecar.proxy.control import read_controls
 from sidecar.proxy.credentials import counts
 from sidecar.proxy.exchange import Outgoing
-from sidecar.proxy.framing import check_request
+from sidecar.proxy.framing import NO_BODY, check_request
 from sidecar.proxy.plan import ReadRequest, connection_stays
 from sidecar.proxy.usual import UsualRequest, UsualRequests
 from sidecar.telemetry.context import request_id
@@ -173,7 +173,7 @@ class Handler:
             head = plan.outgoing(token.value)
         outgoing = Outgoing(
             head,
-            incoming.body,
+            incoming.body or NO_BODY,
             plan.asked,
             credential=plan.credential,
             is_expecting=plan.is_expecting,
@@ -183,7 +183,7 @@ class Handler:
         if exchange is not None:
             self._wait(incoming, self._upstream.dial(exchange, outgoing))
 
-    # --- what has to be waited for
+    # What has to be waited for.
 
     async def _authenticated(self, incoming: Incoming, plan: Plan) -> None:
         if isinstance(plan, UsualRequest) and not counts(plan.credential, self._is_service_key):
@@ -215,7 +215,7 @@ class Handler:
             log.exception("a request failed inside the sidecar")
             self._refuse(incoming, InternalError())
 
-    # --- the end
+    # The end.
 
     def _refuse(self, incoming: Incoming, error: SidecarError) -> None:
         if incoming.is_over:

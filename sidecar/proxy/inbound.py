@@ -9,13 +9,15 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sidecar.proxy.caller import KEEPALIVE_TIMEOUT, LINGER, CallerConnection, Reception
+from sidecar.proxy.caller import CallerConnection
 from sidecar.proxy.deadlines import Deadlines
+from sidecar.proxy.reception import KEEPALIVE_TIMEOUT, LINGER, Reception
 
 if TYPE_CHECKING:
     from sidecar.proxy.gate import OwnListeners
     from sidecar.proxy.handler import Handler
     from sidecar.proxy.incoming import BodyLimits
+    from sidecar.proxy.reception import Open
     from sidecar.telemetry.metrics import Metrics
     from sidecar.web.strict_handler import HeadLimits
 
@@ -55,7 +57,7 @@ class ProxyListener:
         self._own = own
         self._metrics = metrics
         self._limits = limits
-        self._open: set[CallerConnection] = set()
+        self._open: set[Open] = set()
         self._bound: asyncio.Server | None = None
 
     @property
@@ -98,9 +100,6 @@ class ProxyListener:
         await self._handler.close()
         for connection in list(self._open):
             connection.transport.abort()
-        while self._open:
-            # Aborted connections are closed by the loop, in its next turns.
-            await asyncio.sleep(0)
         await self._bound.wait_closed()
         if self._path:
             await asyncio.to_thread(Path(self._path).unlink, missing_ok=True)
@@ -108,7 +107,7 @@ class ProxyListener:
     def _reception(self) -> Reception:
         heads, bodies = self._limits
         return Reception(
-            handler=self._handler,
+            serve=self._handler.serve,
             heads=heads,
             bodies=bodies,
             deadlines=Deadlines((heads.timeout, bodies.timeout, KEEPALIVE_TIMEOUT, LINGER)),

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final
 
-from sidecar.errors import BodyTooLargeError, SidecarError
+from sidecar.proxy.bodies import check_size
 from sidecar.proxy.chunks import chunk_of, last_chunk
-from sidecar.proxy.framing import NO_BODY
 from sidecar.proxy.head import BodyKind, lines_of
 from sidecar.web.problem import problem_of
 
@@ -22,16 +21,17 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from sidecar.errors import SidecarError
     from sidecar.proxy.answers import AnswerHead
-    from sidecar.proxy.caller import CallerConnection
     from sidecar.proxy.framing import BodyFraming
     from sidecar.proxy.gate import Arrival
     from sidecar.proxy.head import Fields, RequestHead
+    from sidecar.proxy.legs import CallerLine, Carrier
     from sidecar.proxy.parsing import RawRequest
     from sidecar.proxy.records import Record, Recorder
 
-CLOSE: bytes = b"Connection: close\r\n"
-END: bytes = b"\r\n"
+CLOSE: Final = b"Connection: close\r\n"
+END: Final = b"\r\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,26 +43,6 @@ class BodyLimits:
 
     timeout: float = 30.0
     size_bytes: int | None = None
-
-
-class BodySink(Protocol):
-    """Who takes a request's body; exactly one of the last two is called, and nothing after it."""
-
-    def body(self, data: bytes) -> None: ...
-
-    def body_ended(self, trailers: Fields) -> None: ...
-
-    def body_failed(self, error: SidecarError) -> None: ...
-
-
-class Carrier(Protocol):
-    """Who has taken a request over and hears of its caller."""
-
-    def caller_gone(self) -> None: ...
-
-    def caller_full(self) -> None: ...
-
-    def caller_ready(self) -> None: ...
 
 
 class Incoming:
@@ -93,14 +73,14 @@ class Incoming:
     recorder: Recorder
     on_over: Callable[[Incoming], None]
 
-    def __init__(self, connection: CallerConnection, raw: RawRequest, arrival: Arrival) -> None:
+    def __init__(self, connection: CallerLine, raw: RawRequest, arrival: Arrival) -> None:
         self._connection = connection
         self._head: RequestHead | None = None
         self._kind = BodyKind.NONE
         self._buffer: list[bytes] = []
         self.raw = raw
         self.arrival = arrival
-        self.body = NO_BODY
+        self.body: BodyFraming | None = None
         self.carrier: Carrier | None = None
         self.task: asyncio.Task[None] | None = None
         # Until the rules have said where the request ends, nobody knows where the next one begins.
@@ -108,7 +88,7 @@ class Incoming:
         self.is_over = False
 
     @property
-    def connection(self) -> CallerConnection:
+    def connection(self) -> CallerLine:
         return self._connection
 
     @property
@@ -121,11 +101,7 @@ class Incoming:
     def expect_body(self, body: BodyFraming) -> None:
         """Take note of the body to come; raises `BodyTooLargeError` where its length already says so."""
         self.body = body
-        limit = self._connection.most_body_bytes
-        if limit is not None and body.length > limit:
-            raise BodyTooLargeError(f"A request body may have {limit} bytes.")
-
-    # --- the answer
+        check_size(body.length, self._connection.most_body_bytes)
 
     def interim(self, head: bytes) -> None:
         """Send a 1xx answer; HTTP/1.0 knows none (RFC 9110 §15.2)."""
@@ -196,8 +172,6 @@ class Incoming:
             self.record.is_complete = True
             self._over()
             self._connection.cut(resets=False)
-
-    # --- the caller
 
     def caller_gone(self) -> None:
         if self.is_over:

@@ -50,9 +50,7 @@ class ReadRequest:
 
     __slots__ = ("_address", "_credential", "_head", "credential", "is_expecting", "switches")
 
-    def __init__(
-        self, head: RequestHead, address: Address, *, is_service_key: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, head: RequestHead, address: Address, *, is_service_key: Callable[[str], bool]) -> None:
         self._head = head
         self._address = address
         self._credential = read_credential(

@@ -10,12 +10,10 @@ Scope: which connection, and how many. What is spoken on them is `upstream`'s.
 from __future__ import annotations
 
 import select
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import socket
-
-    from sidecar.proxy.upstream import ProviderConnection
 
     Place = tuple[str, str]
 
@@ -25,15 +23,30 @@ IDLE_TIMEOUT: Final = 30.0
 """Seconds; shorter than the 60 of most servers' and balancers' own limit, so it is rarely they who close."""
 
 
-class Pool:
+class Pooled(Protocol):
+    """A connection that can be kept; `ear` hears what waits in the kernel for it."""
+
+    place: Place
+    ear: select.poll
+
+    @property
+    def is_usable(self) -> bool: ...
+
+    def abort(self) -> None: ...
+
+
+C = TypeVar("C", bound=Pooled)
+
+
+class Pool(Generic[C]):
     """Idle connections by place, the one used last first: the others grow old and are closed."""
 
     __slots__ = ("_idle",)
 
     def __init__(self) -> None:
-        self._idle: dict[Place, list[ProviderConnection]] = {}
+        self._idle: dict[Place, list[C]] = {}
 
-    def take(self, place: Place) -> ProviderConnection | None:
+    def take(self, place: Place) -> C | None:
         """Return a connection on which nothing has happened since it was given back."""
         idle = self._idle.get(place)
         while idle:
@@ -43,7 +56,7 @@ class Pool:
             connection.abort()
         return None
 
-    def give_back(self, connection: ProviderConnection) -> bool:
+    def give_back(self, connection: C) -> bool:
         """Keep a connection whose exchange ended cleanly on both sides; say whether there was room."""
         idle = self._idle.setdefault(connection.place, [])
         if len(idle) >= MOST_IDLE:
@@ -51,7 +64,7 @@ class Pool:
         idle.append(connection)
         return True
 
-    def discard(self, connection: ProviderConnection) -> None:
+    def discard(self, connection: C) -> None:
         """Forget a connection that is closed."""
         idle = self._idle.get(connection.place, [])
         if connection in idle:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from sidecar.errors import BadUpstreamError, UpstreamUnreachableError
 from sidecar.proxy.chunks import ChunkReader, MalformedChunksError
@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     import select
     import socket
 
-    from sidecar.proxy.deadlines import Deadlines
     from sidecar.errors import SidecarError
+    from sidecar.proxy.deadlines import Deadlines
     from sidecar.proxy.framing import BodyFraming
-    from sidecar.proxy.head import Fields
-    from sidecar.proxy.parsing import RawResponse
+    from sidecar.proxy.legs import Use
     from sidecar.proxy.pool import Pool
 
 # Providers answer with more than they accept: Set-Cookie and Content-Security-Policy of 10 KiB are common.
@@ -39,39 +38,6 @@ WRITE_BYTES: Final = 32 * 1024
 LINGER: Final = 2.0
 """Seconds for a provider to take what was written before a close."""
 BROKE_OFF: Final = "The provider's answer broke off."
-
-
-class Use(Protocol):
-    """What a connection is used for: it hears what the provider says and how it is.
-
-    After `ended` or `failed`, and after `provider_closed(is_lost=True)`, nothing more is said.
-    """
-
-    def head(self, raw: RawResponse) -> BodyFraming | None:
-        """Take a head; return how its body ends, or nothing where another head follows."""
-        ...
-
-    def piece(self, data: bytes) -> None:
-        """Take a piece of the body; `flush` follows before the next read."""
-        ...
-
-    def flush(self) -> None: ...
-
-    def ended(self, trailers: Fields, *, has_more: bool) -> None:
-        """Take the end of the answer; `has_more` says that the connection is of no further use."""
-        ...
-
-    def failed(self, error: SidecarError) -> None: ...
-
-    def provider_closed(self, *, is_lost: bool) -> None:
-        """Hear that a tunnel's other side says no more, or is gone altogether."""
-        ...
-
-    def provider_full(self) -> None: ...
-
-    def provider_ready(self) -> None: ...
-
-    def provider_late(self) -> None: ...
 
 
 class ProviderConnection(asyncio.BufferedProtocol):
@@ -91,19 +57,21 @@ class ProviderConnection(asyncio.BufferedProtocol):
         "_waiting",
         "deadline",
         "ear",
-        "use",
         "is_full",
         "is_tunnel",
         "place",
         "sock",
         "transport",
+        "use",
     )
 
     transport: asyncio.Transport
     sock: socket.socket
     ear: select.poll
 
-    def __init__(self, place: tuple[str, str], *, pool: Pool, deadlines: Deadlines) -> None:
+    def __init__(
+        self, place: tuple[str, str], *, pool: Pool[ProviderConnection], deadlines: Deadlines
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._pool = pool
         self._deadlines = deadlines
@@ -166,7 +134,8 @@ class ProviderConnection(asyncio.BufferedProtocol):
             return None
         tls = self.transport.get_extra_info("ssl_object")
         self._end_of_input(is_clean=tls is None or _has_said_farewell(tls))
-        return self.is_tunnel and self.use is not None and tls is None
+        # A tunnel's other direction goes on; TLS knows no half-close.
+        return self.is_tunnel and tls is None
 
     def pause_writing(self) -> None:
         self.is_full = True

@@ -17,6 +17,7 @@ from sidecar.telemetry.access import AccessLog
 if TYPE_CHECKING:
     from sidecar.clock import Clock
     from sidecar.telemetry.metrics import Metrics
+    from sidecar.telemetry.tallies import Buckets
 
 CALLER_GONE: Final = 499
 """nginx's number for a caller who hung up before an answer; it is never sent."""
@@ -74,7 +75,7 @@ class Recorder:
         self._numbers = count(secrets.randbelow(2**31))
         # Looked up once per combination of labels, which come from closed sets.
         self._ends: dict[tuple[str, str, int], _Ends] = {}
-        self._sent = {}
+        self._sent: dict[tuple[str, bool], Buckets] = {}
 
     def begin(self, method: str) -> Record:
         self._metrics.active_requests.inc()

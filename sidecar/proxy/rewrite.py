@@ -134,11 +134,13 @@ def interim_fields(fields: Fields) -> Fields:
 
 
 def switching_fields(fields: Fields) -> Fields | None:
-    """Return the fields of a 101 answer for the caller (RFC 9110 §15.2.2); nothing where it names no protocol."""
+    """Return the fields of a 101 answer for the caller, or nothing if it names no protocol (RFC 9110 §7.8)."""
     if not members_of(fields, b"upgrade") or b"upgrade" not in members_of(fields, b"connection"):
         return None
     dropped = _hop_by_hop(fields) - {b"upgrade"}
-    kept = [field for field in fields if field[0].lower() not in dropped and family(field[0]) != b"sidecar-error"]
+    kept = [
+        field for field in fields if field[0].lower() not in dropped and family(field[0]) != b"sidecar-error"
+    ]
     return (*kept, (b"Connection", b"Upgrade"))
 
 

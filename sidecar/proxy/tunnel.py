@@ -25,9 +25,7 @@ class Tunnel:
 
     __slots__ = ("_connection", "_has_caller_ended", "_has_provider_ended", "_idle_timeout", "_incoming")
 
-    def __init__(
-        self, incoming: Incoming, connection: ProviderConnection, *, idle_timeout: float
-    ) -> None:
+    def __init__(self, incoming: Incoming, connection: ProviderConnection, *, idle_timeout: float) -> None:
         self._incoming = incoming
         self._connection = connection
         self._idle_timeout = idle_timeout
@@ -46,7 +44,7 @@ class Tunnel:
         incoming.connection.begin_tunnel(self)
         connection.allow(self._idle_timeout)
 
-    # --- the caller's bytes
+    # The caller's bytes.
 
     def body(self, data: bytes) -> None:
         self._incoming.record.bytes_up += len(data)
@@ -65,7 +63,7 @@ class Tunnel:
     def body_failed(self, error: SidecarError) -> None:  # noqa: ARG002 - nobody is left to be told
         self._end()
 
-    # --- the provider's bytes
+    # The provider's bytes.
 
     def head(self, raw: RawResponse) -> BodyFraming | None:  # noqa: ARG002 - there are no heads any more
         return None

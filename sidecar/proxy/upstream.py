@@ -33,7 +33,7 @@ class Upstream:
     def __init__(self, dialler: Dialler, *, timeouts: AnswerTimeouts) -> None:
         self._dialler = dialler
         self._timeouts = timeouts
-        self._pool = Pool()
+        self._pool: Pool[ProviderConnection] = Pool()
         self._heads = AnswerHeads()
         self._deadlines = Deadlines((timeouts.response_head, timeouts.idle, IDLE_TIMEOUT))
 

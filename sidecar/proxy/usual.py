@@ -298,4 +298,3 @@ def _picker(holes: list[int]) -> Callable[[Sequence[bytes]], Sequence[bytes]]:
 
 def _escaped(text: str) -> bytes:
     return text.encode("latin-1").replace(b"%", b"%%")
-

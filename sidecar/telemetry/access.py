@@ -81,7 +81,7 @@ class AccessLog:
             if type(value) is str:
                 text = quoted.get(value) or self._quote(value)
             else:
-                text = _TRUTH.get(value) if type(value) is bool else repr(value)
+                text = _TRUTH[value] if type(value) is bool else repr(value)
             parts.append(f'"{name}": {text}')
         return f'{{"time": "{self._now()}", {_HEAD}, "request_id": "{request_id}", {", ".join(parts)}}}'
 

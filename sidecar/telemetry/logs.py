@@ -18,7 +18,6 @@ import logging
 import re
 import sys
 import time
-from contextlib import nullcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -99,8 +98,7 @@ class LineHandler(logging.Handler):
         """Queue lines that were rendered by whoever makes very many of them (`access`)."""
         lost = self._writer.write_all(lines)
         if lost:
-            with self.lock or nullcontext():
-                self._dropped += lost
+            self._dropped += lost
 
     def flush(self) -> None:
         self._writer.flush()

@@ -9,6 +9,7 @@ Scope: one thread, the event loop's. A scrape on that same thread sees every ser
 from __future__ import annotations
 
 from bisect import bisect_left
+from math import inf
 from typing import TYPE_CHECKING
 
 from prometheus_client.metrics_core import (
@@ -18,7 +19,6 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -59,10 +59,14 @@ class Buckets:
         """Return what Prometheus calls buckets: bound and number of observations up to it."""
         total = 0
         rows = []
-        for bound, count in zip((*self._bounds, float("inf")), self.counts, strict=True):
+        for bound, count in zip((*self._bounds, inf), self.counts, strict=True):
             total += count
-            rows.append((floatToGoString(bound), float(total)))
+            rows.append((_bound(bound), float(total)))
         return rows
+
+
+def _bound(bound: float) -> str:
+    return "+Inf" if bound == inf else str(bound)
 
 
 class Tally(Collector):

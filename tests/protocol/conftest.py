@@ -57,7 +57,7 @@ class GivingBroker:
         self.asked.append((caller, ask, call))
         return self.token if self.is_warm else None
 
-    async def find(self, caller, ask):
+    async def find(self, _caller, _ask):
         if self.error is not None:
             raise self.error
         return self.token
