@@ -22,14 +22,7 @@ from sidecar.proxy.gate import Arrival
 from sidecar.proxy.incoming import Incoming
 from sidecar.proxy.intake import Intake, reset_on_close
 from sidecar.proxy.receiving import SHARED
-from sidecar.proxy.reception import (
-    KEEPALIVE_TIMEOUT,
-    LINGER,
-    STALL_TIMEOUT,
-    WRITE_BYTES,
-    HeadReader,
-    State,
-)
+from sidecar.proxy.reception import KEEPALIVE_TIMEOUT, LINGER, STALL_TIMEOUT, WRITE_BYTES, HeadReader, State
 
 if TYPE_CHECKING:
     from sidecar.proxy.framing import BodyFraming

@@ -216,18 +216,20 @@ class ProviderConnection(asyncio.BufferedProtocol):
             self._parser.renew()
             self._body = use.head(raw)
             if self.use is not use:
+                self._begin_tunnel(rest)
                 return
             data = rest
-            if self.is_tunnel:
-                if data:
-                    use.piece(data)
-                use.flush()
-                return
             if not data and self._body is None:
                 return
         self._left = self._body.length
         self._chunks = ChunkReader() if self._body.kind is BodyKind.CHUNKED else None
         self._read_body(data, use)
+
+    def _begin_tunnel(self, rest: bytes) -> None:
+        """Pass on what came with a 101, if that was what ended the exchange."""
+        if self.is_tunnel and self.use is not None and rest:
+            self.use.piece(rest)
+            self.use.flush()
 
     def _read_body(self, data: bytes, use: Use) -> None:
         kind = BodyKind.NONE if self._body is None else self._body.kind

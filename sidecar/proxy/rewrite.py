@@ -134,7 +134,7 @@ def interim_fields(fields: Fields) -> Fields:
 
 
 def switching_fields(fields: Fields) -> Fields | None:
-    """Return the fields of a 101 answer for the caller, or nothing if it names no protocol (RFC 9110 §7.8)."""
+    """Return the fields of a 101 answer for the caller, nothing if it names no protocol (RFC 9110 §7.8)."""
     if not members_of(fields, b"upgrade") or b"upgrade" not in members_of(fields, b"connection"):
         return None
     dropped = _hop_by_hop(fields) - {b"upgrade"}

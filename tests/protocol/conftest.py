@@ -29,7 +29,7 @@ from sidecar.web.strict_handler import HeadLimits
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
 TOKEN = "provider-token"
 SERVICE_KEY = "service-key-of-the-night"
-PATIENCE = 3.0
+PATIENCE = 10.0
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 

@@ -10,7 +10,7 @@ from sidecar.proxy.incoming import BodyLimits
 from sidecar.proxy.upstream import AnswerTimeouts
 
 MIB = 1024 * 1024
-PATIENCE = 3
+PATIENCE = 10
 
 
 def post(jwt, *fields, target="/api/x"):
