@@ -101,7 +101,9 @@ BAD_CHUNKS = {
 async def test_bad_chunks_break_the_answer_off(proxy, provider, jwt, chunks):
     provider.answers(OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
     client = await proxy.connect()
-    await client.send(f"GET /api/x HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {jwt}\r\n\r\n".encode())
+    await client.send(
+        f"GET /api/x HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {jwt}\r\n\r\n".encode()
+    )
 
     received = b""
     try:
