@@ -102,6 +102,8 @@ class ProxyListener:
         if self._bound is None or self._server is None:
             return
         self._bound.close()
+        # Ends idle connections; `shutdown` alone would wait for their next request.
+        self._server.pre_shutdown()
         await self._server.shutdown(STOP_GRACE)
         await self._bound.wait_closed()
         if self._path:
