@@ -11,7 +11,7 @@ Scope: decisions and their order. `passes` is what browsers hold, `pages` what p
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from sidecar.cache.singleflight import Singleflight
@@ -208,7 +208,7 @@ class ConnectFlow:
         lasts = answer.expires_in if answer.refresh_token is None else None
         if lasts is not None:
             log.warning("the provider gave no refresh token", extra={"provider": provider.name})
-        return Connected(provider=provider.name, return_to=self._return_to(invitation), lasts=lasts)
+        return Connected(provider=provider.name, return_to=invitation.return_to, lasts=lasts)
 
     async def _account(self, invitation: Invitation) -> Account:
         """Return the account that the invitation names, as the grant it repairs knows it."""
@@ -222,7 +222,9 @@ class ConnectFlow:
         invitation = self._links.read(session)
         if invitation is None:
             raise ConnectRefusedError(Refusal.BROKEN_LINK)
-        return invitation
+        # Checked when the link was made, and again: the list may have changed since.
+        return_to = invitation.return_to if self._returning.allows(invitation.return_to) else ""
+        return replace(invitation, return_to=return_to)
 
     def _provider(self, invitation: Invitation) -> Provider:
         provider = self._providers.get(invitation.provider)
@@ -232,13 +234,7 @@ class ConnectFlow:
 
     def _refused(self, refusal: Refusal, invitation: Invitation) -> ConnectRefusedError:
         log.info("connecting ended", extra={"reason": refusal.value, "provider": invitation.provider})
-        return ConnectRefusedError(
-            refusal, provider=invitation.provider, return_to=self._return_to(invitation)
-        )
-
-    def _return_to(self, invitation: Invitation) -> str:
-        # Checked when the link was made, and again: the list may have changed since.
-        return invitation.return_to if self._returning.allows(invitation.return_to) else ""
+        return ConnectRefusedError(refusal, provider=invitation.provider, return_to=invitation.return_to)
 
     @property
     def _redirect_uri(self) -> str:
