@@ -26,8 +26,8 @@ ROUND: Final = 1024
 EXPECTED: Final = frozenset(
     {"200", "401", "broken off", "bad_upstream", "upstream_unreachable", "refresh_unavailable"}
 )
-"""The clock may jump while a token is on its way, and a dead one is the provider's 401; or while somebody waits
-for another process to refresh, and the wait ends in 503."""
+"""The clock may jump while a token is on its way, and a dead one is the provider's 401; or while somebody
+waits for another process to refresh, and the wait ends in 503."""
 
 
 @dataclass
