@@ -178,15 +178,17 @@ class ConnectFlow:
             raise self._refused(Refusal.USED_LINK, invitation)
         if answer.error:
             raise self._refused(_refusal_of(answer.error, provider), invitation)
+        # Before the code is spent: a store that cannot answer now could not keep the tokens either.
+        account = await self._account(invitation)
         try:
             tokens = await self._endpoint.exchange_code(
                 provider, answer.code, redirect_uri=self._redirect_uri, verifier=visit.held.verifier
             )
         except TokenError as exc:
             raise self._refused(_refusal_after(exc, provider), invitation) from exc
-        return await self._keep(visit, tokens)
+        return await self._keep(visit, account, tokens)
 
-    async def _keep(self, visit: Visit, answer: TokenAnswer) -> Connected:
+    async def _keep(self, visit: Visit, account: Account, answer: TokenAnswer) -> Connected:
         invitation, provider, now = visit.invitation, visit.provider, self._clock.now()
         # RFC 6749 §5.1: an answer that names no scopes means those that were asked for.
         scopes = answer.scopes or frozenset(_scopes(invitation, provider)) or None
@@ -200,7 +202,7 @@ class ConnectFlow:
         consent = Consent(
             owner=invitation.owner,
             provider=provider.name,
-            account=await self._account(invitation),
+            account=account,
             tokens=tokens,
         )
         kept = await self._store.consented(consent)
@@ -212,9 +214,9 @@ class ConnectFlow:
 
     async def _account(self, invitation: Invitation) -> Account:
         """Return the account that the invitation names, as the grant it repairs knows it."""
+        grants = await self._store.of_user(invitation.owner)
         if not invitation.account:
             return Account()
-        grants = await self._store.of_user(invitation.owner)
         repaired = to_repair(grants, Ask(provider=invitation.provider, account=invitation.account))
         return repaired.account if repaired else Account(label=invitation.account)
 
