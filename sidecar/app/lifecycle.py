@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sidecar.broker import Broker
+    from sidecar.connect.flow import ConnectFlow
+    from sidecar.grants.connect import ConnectLinks
     from sidecar.grants.refresh import Refresher
     from sidecar.grants.store import GrantStore
     from sidecar.identity.jwks import RemoteKeySet
@@ -53,9 +55,12 @@ class Parts:
     proxy: ProxyListener
     ops: Listener
     control: Listener
+    flow: ConnectFlow
+    links: ConnectLinks
     own: OwnListeners
     health: Health
     metrics: Metrics
+    public_url: str
     drain_timeout: float
 
 
@@ -94,8 +99,8 @@ class App:
                 raise ConfigurationError(
                     f"listen.{name}: {listener.address} cannot be bound ({exc.strerror or 'in use'})"
                 ) from exc
-        for listener in (parts.ops, parts.control):
-            parts.own.add(listener.host, listener.port)
+        for host, port in (*parts.ops.bound, *parts.control.bound):
+            parts.own.add(host, port)
         self._watches = [
             asyncio.create_task(watch_store(parts.store, parts.health, parts.metrics)),
             asyncio.create_task(watch_keys(parts.keys, parts.health)),
@@ -134,6 +139,7 @@ class App:
         """Wait for refreshes in flight and for sets the store does not have yet."""
         try:
             async with asyncio.timeout(self._parts.drain_timeout):
+                await self._parts.flow.close()
                 await self._parts.broker.close()
                 await self._parts.refresher.close()
         except TimeoutError:
