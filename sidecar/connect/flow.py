@@ -174,12 +174,12 @@ class ConnectFlow:
 
     async def _exchange(self, visit: Visit, answer: Answer) -> Connected:
         invitation, provider = visit.invitation, visit.provider
+        # First: a store that cannot answer now could not keep the tokens either, and nothing is used up yet.
+        account = await self._account(invitation)
         if not await self._nonces.claim(f"answered-{visit.held.nonce}", ttl=NONCE_TTL):
             raise self._refused(Refusal.USED_LINK, invitation)
         if answer.error:
             raise self._refused(_refusal_of(answer.error, provider), invitation)
-        # Before the code is spent: a store that cannot answer now could not keep the tokens either.
-        account = await self._account(invitation)
         try:
             tokens = await self._endpoint.exchange_code(
                 provider, answer.code, redirect_uri=self._redirect_uri, verifier=visit.held.verifier

@@ -14,16 +14,21 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from sidecar.broker import Broker, BrokerLimits
 from sidecar.connect.flow import ConnectFlow
 from sidecar.connect.returning import ReturnOrigins
 from sidecar.connect.routes import connect_routes, invitation_routes
 from sidecar.crypto.keyring import EncryptionKey, Keyring
-from sidecar.errors import StoreUnavailableError
+from sidecar.errors import NoDelegatedGrantError, ReauthRequiredError, StoreUnavailableError
 from sidecar.grants.connect import LINK_TTL, ConnectLinks
 from sidecar.grants.model import Account, Event, Owner, TokenSet
+from sidecar.grants.refresh import Refresher
+from sidecar.grants.resolution import Ask
 from sidecar.grants.store import Consent, GrantStore
 from sidecar.identity.principal import Principal, Service
 from sidecar.outbound.client import OutboundClient
+from sidecar.policies.evaluation import PolicyEngine
+from sidecar.policies.model import Call, Policies
 from sidecar.providers.catalog import ProviderSpec, build_provider
 from sidecar.providers.oauth import TokenEndpoint
 from sidecar.secret import Secret
@@ -101,7 +106,7 @@ class Site:
         self.box = box
         self.clock = ManualClock()
         self.storage = memory_storage(self.clock)
-        keyring = Keyring([EncryptionKey.generate("k")])
+        keyring = self.keyring = Keyring([EncryptionKey.generate("k")])
         self.store = GrantStore("notes", keyring, self.storage.records, self.clock)
         self.links = ConnectLinks(app="notes", base_url=public_url, keyring=keyring, clock=self.clock)
         spec = ProviderSpec(
@@ -698,15 +703,99 @@ class AwayNonces:
         raise StoreUnavailableError
 
 
-async def test_while_the_store_is_away_a_link_keeps_its_use(site: Site) -> None:
+async def test_while_the_store_is_away_a_link_keeps_its_use(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     browser, link = await site.browser(), site.link()
-    site.flow._nonces, here = AwayNonces(), site.flow._nonces
+    monkeypatch.setattr(site.flow, "_nonces", AwayNonces())
 
     page = await browser.get(link)
-    site.flow._nonces = here
+    monkeypatch.undo()
 
     assert (page.status, page.title) == (503, "This cannot be done right now")
     assert (await browser.get(link)).status == 200
+
+
+async def test_while_the_store_is_away_an_answer_keeps_its_use(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = await site.browser()
+    answer = await site.answer_for(browser, site.link())
+    monkeypatch.setattr(
+        site.flow, "_store", GrantStore("notes", site.keyring, site.storage.records, site.clock)
+    )
+
+    page = await browser.get(answer)
+    monkeypatch.undo()
+
+    assert (page.status, site.box.token_calls) == (503, 0)
+    assert (await browser.get(answer)).status == 200
+
+
+def broker_of(site: Site) -> Broker:
+    storage, metrics = site.storage, Metrics()
+    refresher = Refresher(
+        store=site.store,
+        leases=storage.leases,
+        feed=storage.feed,
+        endpoint=TokenEndpoint(OutboundClient(), timeout=10, clock=site.clock),
+        clock=site.clock,
+        metrics=metrics,
+        token_timeout=10,
+    )
+    return Broker(
+        store=site.store,
+        refresher=refresher,
+        providers=site.providers,
+        policies=PolicyEngine(Policies()),
+        links=site.links,
+        feed=storage.feed,
+        clock=site.clock,
+        metrics=metrics,
+        limits=BrokerLimits(),
+    )
+
+
+async def test_the_link_in_an_error_leads_to_a_grant(site: Site) -> None:
+    broker = broker_of(site)
+    ask, call = Ask(provider="box", account="work"), Call(provider="box", method="GET", path="/")
+    with pytest.raises(NoDelegatedGrantError) as caught:
+        await broker.token_for(ADA, ask, call)
+
+    await site.connect(await site.browser(), caught.value.connect_url)
+    token = await broker.token_for(ADA, ask, call)
+
+    (grant,) = await site.grants()
+    assert (grant.account.label, token.grant) == ("work", grant.id)
+    await broker.close()
+
+
+async def test_the_link_in_an_error_repairs_the_grant_it_is_about(site: Site) -> None:
+    broker, call = broker_of(site), Call(provider="box", method="GET", path="/")
+    await site.connect(await site.browser(), site.link(account="work"))
+    (grant,) = await site.grants()
+    dead = grant.after(Event.REFUSED, at=site.clock.now(), tokens=TokenSet(obtained_at=0.0))
+    await site.store.replace(dead, version=grant.version)
+    with pytest.raises(ReauthRequiredError) as caught:
+        # The request names no account, and need not: there is one.
+        await broker.token_for(ADA, Ask(provider="box"), call)
+
+    await site.connect(await site.browser(), caught.value.connect_url)
+
+    (repaired,) = await site.grants()
+    assert (repaired.id, repaired.status) == (grant.id, "active")
+    await broker.close()
+
+
+async def test_an_error_has_no_link_for_a_provider_that_cannot_be_connected(site: Site) -> None:
+    broker = broker_of(site)
+    with pytest.raises(NoDelegatedGrantError) as caught:
+        await broker.token_for(
+            ADA, Ask(provider="imported"), Call(provider="imported", method="GET", path="/")
+        )
+
+    assert caught.value.connect_url == ""
+    await broker.close()
 
 
 @pytest.mark.parametrize(
