@@ -29,7 +29,7 @@ ADVICE: Final = {
     "unknown_provider": "The first path segment names a provider of the sidecar's settings.",
     "request_timeout": "Send the whole request without long pauses.",
     "body_too_large": "Send less, or let the operator raise limits.body_bytes.",
-    "head_too_large": "Send fewer or shorter fields, or let the operator raise limits.head_bytes, head_fields.",
+    "head_too_large": "Send fewer or shorter fields, or let the operator raise limits.head_bytes.",
     "upstream_tls": "The operator can name the provider's authority in ca_file.",
     "idp_unavailable": "Try again; the sidecar keeps asking the identity provider.",
     "store_unavailable": "Try again; nothing is lost.",

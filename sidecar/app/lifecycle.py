@@ -101,6 +101,9 @@ class App:
                 ) from exc
         for host, port in (*parts.ops.bound, *parts.control.bound):
             parts.own.add(host, port)
+        if not parts.public_url:
+            # Only now is a port known that the system chose.
+            parts.links.base_url = f"http://{parts.control.address}"
         self._watches = [
             asyncio.create_task(watch_store(parts.store, parts.health, parts.metrics)),
             asyncio.create_task(watch_keys(parts.keys, parts.health)),
