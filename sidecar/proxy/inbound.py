@@ -11,6 +11,7 @@ Scope: the listener's life and its connections. Which request is served, and how
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -87,6 +88,10 @@ class ProxyListener:
         loop = asyncio.get_running_loop()
         server = _Server(self._handler, limits=self._limits, is_local=bool(self._path), count=self._count)
         if self._path:
+            # asyncio removes whatever socket is there: right for one that a killed process left, and theft
+            # of one that somebody serves.
+            if await _is_served(self._path):
+                raise OSError(errno.EADDRINUSE, "another process serves it")
             self._bound = await loop.create_unix_server(server, self._path, backlog=BACKLOG)
         else:
             self._bound = await loop.create_server(server, self._host, self._port, backlog=BACKLOG)
@@ -111,6 +116,15 @@ class ProxyListener:
 
     def _count(self, code: str) -> None:
         self._metrics.errors.labels(code=code).inc()
+
+
+async def _is_served(path: str) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 class _Server(StrictServer):

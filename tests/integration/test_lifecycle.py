@@ -119,7 +119,7 @@ async def test_a_body_under_way_at_sigterm_arrives_whole(outside):
 
 
 async def test_the_draining_ends_when_its_time_is_over(outside):
-    settings = outside.settings("memory:", shutdown={"drain_timeout": "1s"})
+    settings = outside.settings("memory:", shutdown={"drain_timeout": "0s"})
     sidecar = await outside.start(settings)
     await outside.give_grant(sidecar, "ada")
     slow = asyncio.create_task(outside.call(sidecar, "/slow", user="ada"))
@@ -298,6 +298,17 @@ async def test_a_unix_socket_left_by_a_killed_process_is_taken_over(outside):
 
     assert path.is_socket()
     assert (await outside.ops(second, "/readyz")).status == 200
+
+
+async def test_a_unix_socket_that_another_process_serves_is_refused_and_left_alone(outside):
+    path = outside.directory / "proxy.sock"
+    await outside.start(listens(outside.settings("memory:"), "proxy", f"unix:{path}"))
+
+    ended = await outside.run_to_end(listens(outside.settings("memory:"), "proxy", f"unix:{path}"))
+
+    assert ended.code == 78
+    assert "listen.proxy" in ended.output
+    assert path.is_socket()
 
 
 async def test_an_idle_process_ends_at_once_and_silently(outside):
