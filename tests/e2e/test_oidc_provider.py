@@ -25,8 +25,7 @@ EXPIRED = 1
 CALLERS = 20
 
 
-@pytest.fixture
-def settings(oidc_server, tmp_path):
+def settings_in(directory, oidc_server):
     certified = {
         "base_url": oidc_server.issuer,
         "authorize_url": oidc_server.authorize_url,
@@ -39,15 +38,23 @@ def settings(oidc_server, tmp_path):
     return settings_for(
         issuer=oidc_server.issuer,
         audience=oidc_server.audience,
-        store=f"sqlite://{tmp_path}/sidecar.db",
+        store=f"sqlite://{directory}/sidecar.db",
         providers={"certified": certified},
     )
 
 
-@pytest.fixture
-def sidecar(settings, tmp_path):
-    with running(settings, tmp_path) as started:
+@pytest.fixture(scope="module")
+def sidecar(oidc_server, tmp_path_factory):
+    """One sidecar for all; an import replaces what an earlier test left of a user's grant."""
+    directory = tmp_path_factory.mktemp("sidecar")
+    with running(settings_in(directory, oidc_server), directory) as started:
         yield started
+
+
+@pytest.fixture
+def settings(oidc_server, tmp_path):
+    """Settings for a sidecar of the test's own."""
+    return settings_in(tmp_path, oidc_server)
 
 
 def give_grant(sidecar, tokens, subject, *, expires_at=None):
