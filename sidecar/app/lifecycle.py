@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 
 FIRST_LOOK_TIMEOUT: Final = 1.0
 """Seconds the start waits for the store, so that keys that do not fit stop it loudly."""
+PERSIST_AT_LEAST: Final = 5.0
+"""Seconds for token calls under way, also where nothing is drained: their answers are the users' only live
+tokens. It is what the 30 s of Kubernetes leave after 25 s of draining."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +144,7 @@ class App:
     async def _persist(self) -> None:
         """Wait for refreshes in flight and for sets the store does not have yet."""
         try:
-            async with asyncio.timeout(self._parts.drain_timeout):
+            async with asyncio.timeout(max(self._parts.drain_timeout, PERSIST_AT_LEAST)):
                 await self._parts.flow.close()
                 await self._parts.broker.close()
                 await self._parts.refresher.close()
