@@ -43,7 +43,7 @@ LIFETIME = 600.0
 
 
 class Interruptible:
-    """A port that counts its calls, is out of reach for those named in `away` and slow for those in `gates`."""
+    """A port that counts its calls, is out of reach for those in `away` and slow for those in `gates`."""
 
     def __init__(self, port: Any, watch: Watch) -> None:
         self._port = port
