@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 import yaml
 
+from sidecar.app import lifecycle
 from tests.integration.outside import EXPIRED
 from tests.polling import eventually
 from tests.processes import ENCRYPTION_KEY
@@ -196,6 +197,20 @@ async def test_a_set_the_store_lacks_at_sigterm_is_written_before_the_end(outsid
     assert (served.status, code) == (200, 0)
     assert (reply.status, reply.json()["user"]) == (200, "ada")
     assert (outside.provider.token_calls, outside.provider.reuse_detected) == (1, 0)
+
+
+async def test_a_refresh_that_never_ends_is_reported_and_keeps_nobody_waiting(world, monkeypatch, caplog):
+    monkeypatch.setattr(lifecycle, "PERSIST_AT_LEAST", 0.01)
+    sidecar = await world.sidecar(shutdown={"drain_timeout": "0s"})
+    await sidecar.grant("ada", expires_at=EXPIRED)
+    world.provider.token_endpoint.after.hold()
+    call = asyncio.create_task(sidecar.call("/files/echo", world.idp.token("ada")))
+    await world.provider.until(lambda: world.provider.refreshes_by_grant["ada", ""] == 1)
+
+    await sidecar.stop()
+    await asyncio.gather(call, return_exceptions=True)
+
+    assert "could not be stored before the end" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("redis", marks=pytest.mark.redis)])
