@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 OPEN_FILES: Final = 20_000
 NUMBERS: Final = {
     "rounds": "how often every case goes through all systems",
+    "minutes": "no measurement begins after this",
     "seconds": "length of one load",
     "cold-seconds": "length of a load of new JWTs",
     "cold-tokens": "how many JWTs to sign for it",

@@ -74,6 +74,7 @@ class Run:
         self._cores = cores
         self._directory = directory
         self._say = say
+        self._ends_at = time.monotonic() + 60 * plan.minutes
         self._starts = 0
         self._running: dict[str, Running] = {}
         self.skipped: dict[str, str] = {}
@@ -120,6 +121,7 @@ class Run:
             name = running.system.name
             before = usage()
             try:
+                self._check_time()
                 values, problem = self._measured(case, running), ""
             except PROBLEMS as error:
                 values, problem = {}, str(error)
@@ -135,6 +137,10 @@ class Run:
             )
             shown = problem or ", ".join(f"{key} {value:,.1f}" for key, value in values.items())
             self._say(f"round {number + 1}  {case.name:<9} {name:<10} {shown}")
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._ends_at:
+            raise InvalidMeasurementError("the time of the run was over")
 
     def _measured(self, case: Case, running: Running) -> Values:
         if not case.is_fresh:

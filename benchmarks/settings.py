@@ -24,7 +24,8 @@ class Plan:
     """How much of everything one run does. Durations are whole seconds, because wrk takes nothing else."""
 
     rounds: int = 3
-    seconds: int = 3
+    minutes: int = 10
+    seconds: int = 2
     cold_seconds: int = 5
     cold_tokens: int = 30_000
     transfer_bytes: int = 256 * MIB
