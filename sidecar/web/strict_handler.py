@@ -204,7 +204,7 @@ def _closing_after_chunks(
     shares a connection with somebody else could give that request a credential or an account.
     """
 
-    def made(message: RawRequestMessage, *rest: P.args, **named: P.kwargs) -> web.BaseRequest:
+    def made(message: RawRequestMessage, /, *rest: P.args, **named: P.kwargs) -> web.BaseRequest:
         if message.chunked:
             message = message._replace(should_close=True)
         return make(message, *rest, **named)
