@@ -199,7 +199,7 @@ def run(plan: Plan, say: Say) -> Result:
             token_files=token_files,
             jwt=issuer.token(subject(0)),
         )
-        facts = machine.describe(plan.checkout, cores, origin.server)
+        facts = machine.describe(plan.checkout, cores, origin.server) | {"size": plan.summary}
         current = Run(plan, scene, cores, directory=directory, say=say)
         current.start_all(stack, plan.systems)
         current.measure_all()

@@ -35,6 +35,14 @@ class Plan:
     systems: tuple[str, ...] = ()
     checkout: Path = ROOT
 
+    @property
+    def summary(self) -> str:
+        """The sizes that the table's lines do not say."""
+        return (
+            f"{self.rounds} rounds of {self.seconds} s a load, bodies of {self.transfer_bytes // MIB} MiB, "
+            f"{self.streams:,} streams, {self.users:,} users"
+        )
+
 
 def quick(plan: Plan) -> Plan:
     """Return the same run cut short: to see whether everything works, not to quote from."""

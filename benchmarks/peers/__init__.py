@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from benchmarks.peers.aiohttp_proxy import AIOHTTP
+from benchmarks.peers.apache import APACHE
 from benchmarks.peers.caddy import CADDY
 from benchmarks.peers.direct import DIRECT
 from benchmarks.peers.envoy import ENVOY
@@ -12,4 +13,4 @@ from benchmarks.peers.haproxy import HAPROXY
 from benchmarks.peers.nginx import NGINX
 from benchmarks.peers.sidecar import SIDECAR
 
-SYSTEMS: Final = (DIRECT, SIDECAR, ENVOY, HAPROXY, NGINX, CADDY, AIOHTTP)
+SYSTEMS: Final = (DIRECT, SIDECAR, ENVOY, HAPROXY, NGINX, APACHE, CADDY, AIOHTTP)
