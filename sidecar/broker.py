@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import zlib
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -115,6 +116,14 @@ class Broker:
         (self._hits if found else self._misses).inc()
         return found
 
+    async def token_for(self, caller: Caller, ask: Ask, call: Call) -> AccessToken:
+        """Judge the call and return the live access token of the one grant that fits.
+
+        Raises `PolicyDeniedError`, `BadRequestError`, and what `find` raises.
+        """
+        token = self.recall(caller, ask, call)
+        return await self.find(caller, ask) if token is None else token
+
     async def find(self, caller: Caller, ask: Ask) -> AccessToken:
         """Return the live access token of the one grant that fits, for a call that `recall` has judged.
 
@@ -129,8 +138,7 @@ class Broker:
                 raise
             return remembered
         except (NoDelegatedGrantError, ReauthRequiredError, ScopeReauthRequiredError) as exc:
-            await self._invite(caller, ask, exc)
-            raise
+            raise await self._invited(caller, ask, exc) from exc
 
     def _judge(self, caller: Caller, call: Call) -> None:
         if isinstance(caller, Service) and call.provider not in caller.providers:
@@ -164,23 +172,25 @@ class Broker:
         memory = self._memory_of(caller, ask)
         epoch = memory.epoch
         provider = self._providers[ask.provider]
-        grant = await self._find(caller, ask)
-        require_scopes(grant, provider.scopes)
-        for _ in range(MOST_REFRESHES):
-            freshness = self._ends(grant).judge(self._clock.now())
-            if freshness is not Freshness.EXPIRED:
-                break
-            self._metrics.token_cache_requests.labels("store", "miss").inc()
-            grant = await self._refreshed(grant, provider)
-        else:
-            # What was fetched a moment ago is used as it is, however short its life.
-            freshness = Freshness.FRESH
-        if freshness is Freshness.DUE:
-            self._refresher.refresh_in_background(grant, provider)
-        self._metrics.token_cache_requests.labels("store", "hit").inc()
+        found = await self._find(caller, ask)
+        require_scopes(found, provider.scopes)
+        is_hit = self._freshness(found) is not Freshness.EXPIRED
+        self._metrics.token_cache_requests.labels("store", "hit" if is_hit else "miss").inc()
+        grant = await self._made_fresh(found, provider)
         remembered = Remembered(token=self._access(grant), ends=self._ends(grant))
         memory.put((_service_name(caller), ask), remembered, epoch=epoch)
         return remembered.token
+
+    async def _made_fresh(self, grant: Grant, provider: Provider) -> Grant:
+        for _ in range(MOST_REFRESHES):
+            freshness = self._freshness(grant)
+            if freshness is Freshness.DUE and can_refresh(grant, provider):
+                self._refresher.refresh_in_background(grant, provider)
+            if freshness is not Freshness.EXPIRED:
+                return grant
+            grant = await self._refreshed(grant, provider)
+        # What was fetched a moment ago is used as it is, however short its life.
+        return grant
 
     async def _find(self, caller: Caller, ask: Ask) -> Grant:
         try:
@@ -210,8 +220,11 @@ class Broker:
     async def _renew(self, grant_id: GrantId) -> None:
         try:
             grant = await self._store.get(grant_id)
-            if grant is not None and self._ends(grant).judge(self._clock.now()) is not Freshness.FRESH:
-                await self._refreshed(grant, self._providers[grant.provider])
+            if grant is None or self._freshness(grant) is Freshness.FRESH:
+                return
+            provider = self._providers[grant.provider]
+            if can_refresh(grant, provider):
+                await self._refresher.refresh(grant, provider)
         except SidecarError as exc:
             # Everybody is served with the token that is still good; whoever comes after its end waits.
             log.warning("a background refresh failed", extra={"code": exc.code, "provider": exc.provider})
@@ -225,6 +238,9 @@ class Broker:
             version=grant.version,
             expires_at=grant.tokens.expires_at,
         )
+
+    def _freshness(self, grant: Grant) -> Freshness:
+        return self._ends(grant).judge(self._clock.now())
 
     def _ends(self, grant: Grant) -> Ends:
         # The same for every process, another for every grant.
@@ -251,15 +267,20 @@ class Broker:
         since = self._feed.deaf_since
         return since is None or self._clock.monotonic() - since <= self._limits.outage_grace
 
-    async def _invite(self, caller: Caller, ask: Ask, error: SidecarError) -> None:
-        """Say where the user can give what is missing, if this provider can be connected."""
+    async def _invited(self, caller: Caller, ask: Ask, error: SidecarError) -> SidecarError:
+        """Return the error with where the user can give what is missing, if this provider can be connected.
+
+        It is another error: all who waited for one refresh are told the same one, and not all are the user.
+        """
+        own = copy(error)
         if not isinstance(caller, Principal) or not self._providers[ask.provider].is_connectable:
-            return
+            return own
         account = ask.account or ""
         if not isinstance(error, NoDelegatedGrantError):
             broken = to_repair(await self._grants_of(caller, ask), ask)
             account = account_name(broken) if broken else account
-        error.connect_url, _ = self._links.invite(caller, ask.provider, account=account)
+        own.connect_url, _ = self._links.invite(caller, ask.provider, account=account)
+        return own
 
 
 def _caller_key(caller: Caller, ask: Ask) -> tuple[str, str]:

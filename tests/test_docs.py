@@ -14,10 +14,16 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from sidecar.admin.routes import admin_routes
+from sidecar.connect.flow import ConnectFlow
+from sidecar.connect.returning import ReturnOrigins
+from sidecar.connect.routes import connect_routes, invitation_routes
 from sidecar.crypto.keyring import EncryptionKey, Keyring
 from sidecar.errors import ERRORS
+from sidecar.grants.connect import ConnectLinks
 from sidecar.grants.store import GrantStore
 from sidecar.me.routes import me_routes
+from sidecar.outbound.client import OutboundClient
+from sidecar.providers.oauth import TokenEndpoint
 from sidecar.storage.memory import memory_storage
 from sidecar.telemetry.metrics import Metrics
 from sidecar.testing.clock import ManualClock
@@ -49,11 +55,27 @@ def routes() -> list[web.RouteDef]:
     async def nobody(_: str) -> Caller:
         raise NotImplementedError
 
-    clock = ManualClock()
-    store = GrantStore("docs", Keyring([EncryptionKey.generate("k1")]), memory_storage(clock).records, clock)
+    clock, keyring = ManualClock(), Keyring([EncryptionKey.generate("k1")])
+    storage = memory_storage(clock)
+    store = GrantStore("docs", keyring, storage.records, clock)
+    links = ConnectLinks(app="docs", base_url="", keyring=keyring, clock=clock)
+    returning = ReturnOrigins(())
+    flow = ConnectFlow(
+        app="docs",
+        links=links,
+        store=store,
+        nonces=storage.nonces,
+        providers={},
+        endpoint=TokenEndpoint(OutboundClient(), timeout=1.0, clock=clock),
+        returning=returning,
+        keyring=keyring,
+        clock=clock,
+    )
     return [
         *ops_routes(Health(), Metrics()),
         *me_routes(nobody, store),
+        *invitation_routes(nobody, links, providers={}, returning=returning),
+        *connect_routes(flow),
         *admin_routes(store, issuer="", providers=(), keys=(), clock=clock),
     ]
 

@@ -14,6 +14,9 @@ from sidecar.app import mapping
 from sidecar.app.lifecycle import App, Parts
 from sidecar.broker import Broker, BrokerLimits
 from sidecar.clock import SystemClock
+from sidecar.connect.flow import ConnectFlow
+from sidecar.connect.returning import ReturnOrigins
+from sidecar.connect.routes import connect_routes, invitation_routes
 from sidecar.grants.connect import ConnectLinks
 from sidecar.grants.refresh import Refresher
 from sidecar.grants.store import GrantStore
@@ -97,8 +100,13 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
     own = OwnListeners()
     health = Health()
     identity = _identity(base, outbound, metrics)
-    refresher = _refresher(base, outbound, metrics)
-    broker = _broker(base, refresher, metrics)
+    endpoint = TokenEndpoint(outbound, timeout=settings.refresh.token_timeout, clock=base.clock)
+    links = ConnectLinks(
+        app=settings.app, base_url=_control_url(settings), keyring=base.keyring, clock=base.clock
+    )
+    refresher = _refresher(base, endpoint, metrics)
+    broker = _broker(base, refresher, links, metrics)
+    flow = _connect_flow(base, endpoint, links)
     limits = _head_limits(settings)
     parts = Parts(
         storage=base.storage,
@@ -109,10 +117,13 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
         broker=broker,
         proxy=_proxy(base, identity, broker, own=own, metrics=metrics),
         ops=_listener(build_app(ops_routes(health, metrics)), settings.listen.ops, metrics, limits),
-        control=_control(base, identity.authenticator, metrics, limits),
+        control=_control(base, identity.authenticator, flow, links, metrics=metrics),
+        flow=flow,
+        links=links,
         own=own,
         health=health,
         metrics=metrics,
+        public_url=settings.public_url or "",
         drain_timeout=settings.shutdown.drain_timeout,
     )
     return App(parts)
@@ -134,33 +145,44 @@ def _identity(base: Foundation, outbound: OutboundClient, metrics: Metrics) -> _
     return _Identity(keys=keys, services=services, authenticator=authenticator)
 
 
-def _refresher(base: Foundation, outbound: OutboundClient, metrics: Metrics) -> Refresher:
-    timeout = base.settings.refresh.token_timeout
+def _refresher(base: Foundation, endpoint: TokenEndpoint, metrics: Metrics) -> Refresher:
     return Refresher(
         store=base.store,
         leases=base.storage.leases,
         feed=base.storage.feed,
-        endpoint=TokenEndpoint(outbound, timeout=timeout, clock=base.clock),
+        endpoint=endpoint,
         clock=base.clock,
         metrics=metrics,
-        token_timeout=timeout,
+        token_timeout=base.settings.refresh.token_timeout,
     )
 
 
-def _broker(base: Foundation, refresher: Refresher, metrics: Metrics) -> Broker:
+def _broker(base: Foundation, refresher: Refresher, links: ConnectLinks, metrics: Metrics) -> Broker:
     settings = base.settings
     return Broker(
         store=base.store,
         refresher=refresher,
         providers=base.providers,
         policies=PolicyEngine(policies_of(settings.policies)),
-        links=ConnectLinks(
-            app=settings.app, base_url=_control_url(settings), keyring=base.keyring, clock=base.clock
-        ),
+        links=links,
         feed=base.storage.feed,
         clock=base.clock,
         metrics=metrics,
         limits=BrokerLimits(refresh_before=settings.refresh.before, outage_grace=settings.outage_grace),
+    )
+
+
+def _connect_flow(base: Foundation, endpoint: TokenEndpoint, links: ConnectLinks) -> ConnectFlow:
+    return ConnectFlow(
+        app=base.settings.app,
+        links=links,
+        store=base.store,
+        nonces=base.storage.nonces,
+        providers=base.providers,
+        endpoint=endpoint,
+        returning=ReturnOrigins(base.settings.connect.return_to),
+        keyring=base.keyring,
+        clock=base.clock,
     )
 
 
@@ -207,7 +229,12 @@ def _upstream(base: Foundation, own: OwnListeners) -> Upstream:
 
 
 def _control(
-    base: Foundation, authenticator: Authenticator, metrics: Metrics, limits: HeadLimits
+    base: Foundation,
+    authenticator: Authenticator,
+    flow: ConnectFlow,
+    links: ConnectLinks,
+    *,
+    metrics: Metrics,
 ) -> Listener:
     settings = base.settings
     public = urlsplit(settings.public_url or "")
@@ -219,9 +246,16 @@ def _control(
     routes = [
         *me_routes(authenticator.authenticate, base.store),
         *_admin_routes(base, settings.admin.keys),
+        *invitation_routes(
+            authenticator.authenticate,
+            links,
+            providers=base.providers,
+            returning=ReturnOrigins(settings.connect.return_to),
+        ),
+        *connect_routes(flow),
     ]
     app = build_app(routes, guard=guard, prefix=public.path.rstrip("/"))
-    return _listener(app, settings.listen.control, metrics, limits)
+    return _listener(app, settings.listen.control, metrics, _head_limits(settings))
 
 
 def admin_listener(base: Foundation, key: Secret) -> Listener:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sidecar.broker import Broker
+    from sidecar.connect.flow import ConnectFlow
+    from sidecar.grants.connect import ConnectLinks
     from sidecar.grants.refresh import Refresher
     from sidecar.grants.store import GrantStore
     from sidecar.identity.jwks import RemoteKeySet
@@ -38,6 +40,9 @@ log = logging.getLogger(__name__)
 
 FIRST_LOOK_TIMEOUT: Final = 1.0
 """Seconds the start waits for the store, so that keys that do not fit stop it loudly."""
+PERSIST_AT_LEAST: Final = 5.0
+"""Seconds for token calls under way, also where nothing is drained: their answers are the users' only live
+tokens. It is what the 30 s of Kubernetes leave after 25 s of draining."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +58,12 @@ class Parts:
     proxy: ProxyListener
     ops: Listener
     control: Listener
+    flow: ConnectFlow
+    links: ConnectLinks
     own: OwnListeners
     health: Health
     metrics: Metrics
+    public_url: str
     drain_timeout: float
 
 
@@ -94,8 +102,11 @@ class App:
                 raise ConfigurationError(
                     f"listen.{name}: {listener.address} cannot be bound ({exc.strerror or 'in use'})"
                 ) from exc
-        for listener in (parts.ops, parts.control):
-            parts.own.add(listener.host, listener.port)
+        for host, port in (*parts.ops.bound, *parts.control.bound):
+            parts.own.add(host, port)
+        if not parts.public_url:
+            # Only now is a port known that the system chose.
+            parts.links.base_url = f"http://{parts.control.address}"
         self._watches = [
             asyncio.create_task(watch_store(parts.store, parts.health, parts.metrics)),
             asyncio.create_task(watch_keys(parts.keys, parts.health)),
@@ -133,7 +144,8 @@ class App:
     async def _persist(self) -> None:
         """Wait for refreshes in flight and for sets the store does not have yet."""
         try:
-            async with asyncio.timeout(self._parts.drain_timeout):
+            async with asyncio.timeout(max(self._parts.drain_timeout, PERSIST_AT_LEAST)):
+                await self._parts.flow.close()
                 await self._parts.broker.close()
                 await self._parts.refresher.close()
         except TimeoutError:

@@ -61,8 +61,8 @@ async def look_at_store(store: GrantStore) -> bool:
 async def watch_keys(keys: RemoteKeySet, health: Health) -> NoReturn:
     """Tell health when the first key set is here, and whether the newest fetch failed."""
     while True:
-        if keys.has_keys and keys.is_degraded:
-            health.lost(KEYS)
-        elif keys.has_keys:
+        if keys.has_keys:
             health.reached(KEYS)
+        if keys.is_degraded:
+            health.lost(KEYS)
         await asyncio.sleep(LOOK_EVERY if keys.has_keys else KEYS_LOOK_EVERY)

@@ -11,7 +11,7 @@ Scope: decisions and their order. `passes` is what browsers hold, `pages` what p
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from sidecar.cache.singleflight import Singleflight
@@ -174,6 +174,8 @@ class ConnectFlow:
 
     async def _exchange(self, visit: Visit, answer: Answer) -> Connected:
         invitation, provider = visit.invitation, visit.provider
+        # First: a store that cannot answer now could not keep the tokens either, and nothing is used up yet.
+        account = await self._account(invitation)
         if not await self._nonces.claim(f"answered-{visit.held.nonce}", ttl=NONCE_TTL):
             raise self._refused(Refusal.USED_LINK, invitation)
         if answer.error:
@@ -184,9 +186,9 @@ class ConnectFlow:
             )
         except TokenError as exc:
             raise self._refused(_refusal_after(exc, provider), invitation) from exc
-        return await self._keep(visit, tokens)
+        return await self._keep(visit, account, tokens)
 
-    async def _keep(self, visit: Visit, answer: TokenAnswer) -> Connected:
+    async def _keep(self, visit: Visit, account: Account, answer: TokenAnswer) -> Connected:
         invitation, provider, now = visit.invitation, visit.provider, self._clock.now()
         # RFC 6749 §5.1: an answer that names no scopes means those that were asked for.
         scopes = answer.scopes or frozenset(_scopes(invitation, provider)) or None
@@ -200,7 +202,7 @@ class ConnectFlow:
         consent = Consent(
             owner=invitation.owner,
             provider=provider.name,
-            account=await self._account(invitation),
+            account=account,
             tokens=tokens,
         )
         kept = await self._store.consented(consent)
@@ -208,13 +210,13 @@ class ConnectFlow:
         lasts = answer.expires_in if answer.refresh_token is None else None
         if lasts is not None:
             log.warning("the provider gave no refresh token", extra={"provider": provider.name})
-        return Connected(provider=provider.name, return_to=self._return_to(invitation), lasts=lasts)
+        return Connected(provider=provider.name, return_to=invitation.return_to, lasts=lasts)
 
     async def _account(self, invitation: Invitation) -> Account:
         """Return the account that the invitation names, as the grant it repairs knows it."""
+        grants = await self._store.of_user(invitation.owner)
         if not invitation.account:
             return Account()
-        grants = await self._store.of_user(invitation.owner)
         repaired = to_repair(grants, Ask(provider=invitation.provider, account=invitation.account))
         return repaired.account if repaired else Account(label=invitation.account)
 
@@ -222,7 +224,9 @@ class ConnectFlow:
         invitation = self._links.read(session)
         if invitation is None:
             raise ConnectRefusedError(Refusal.BROKEN_LINK)
-        return invitation
+        # Checked when the link was made, and again: the list may have changed since.
+        return_to = invitation.return_to if self._returning.allows(invitation.return_to) else ""
+        return replace(invitation, return_to=return_to)
 
     def _provider(self, invitation: Invitation) -> Provider:
         provider = self._providers.get(invitation.provider)
@@ -232,13 +236,7 @@ class ConnectFlow:
 
     def _refused(self, refusal: Refusal, invitation: Invitation) -> ConnectRefusedError:
         log.info("connecting ended", extra={"reason": refusal.value, "provider": invitation.provider})
-        return ConnectRefusedError(
-            refusal, provider=invitation.provider, return_to=self._return_to(invitation)
-        )
-
-    def _return_to(self, invitation: Invitation) -> str:
-        # Checked when the link was made, and again: the list may have changed since.
-        return invitation.return_to if self._returning.allows(invitation.return_to) else ""
+        return ConnectRefusedError(refusal, provider=invitation.provider, return_to=invitation.return_to)
 
     @property
     def _redirect_uri(self) -> str:

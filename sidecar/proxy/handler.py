@@ -93,7 +93,8 @@ class Handler:
                 self._wait(incoming, self._authenticated(incoming, plan))
                 return
             incoming.record.was_recalled = True
-            token = self._recall(incoming, plan, caller)
+            _check_caller(incoming, plan, caller)
+            token = self._broker.recall(caller, plan.ask, plan.call)
             if token is None:
                 self._wait(incoming, self._found(incoming, plan, caller))
                 return
@@ -158,14 +159,6 @@ class Handler:
         incoming.expect_body(body)
         return ReadRequest(head, address, is_service_key=self._is_service_key)
 
-    def _recall(self, incoming: Incoming, plan: Plan, caller: Caller) -> AccessToken | None:
-        ask = plan.ask
-        is_service = isinstance(caller, Service)
-        incoming.record.caller_kind = "service" if is_service else "user"
-        if is_service and ask.grant is None:
-            raise BadRequestError("A service must name the grant it uses in Sidecar-Grant.")
-        return self._broker.recall(caller, ask, plan.call)
-
     def _send(self, incoming: Incoming, plan: Plan, token: AccessToken) -> None:
         head = plan.outgoing(token.value)
         if head is None:
@@ -190,10 +183,8 @@ class Handler:
             # The rules know what to say of a credential that cannot be one.
             plan = self._read_by_rules(incoming)
         caller = await self._authenticator.authenticate(plan.credential)
-        token = self._recall(incoming, plan, caller)
-        if token is None:
-            token = await self._broker.find(caller, plan.ask)
-        self._send(incoming, plan, token)
+        _check_caller(incoming, plan, caller)
+        self._send(incoming, plan, await self._broker.token_for(caller, plan.ask, plan.call))
 
     async def _found(self, incoming: Incoming, plan: Plan, caller: Caller) -> None:
         self._send(incoming, plan, await self._broker.find(caller, plan.ask))
@@ -228,3 +219,10 @@ class Handler:
         if not self._serving:
             self._idle.set()
         self._recorder.end(incoming.record)
+
+
+def _check_caller(incoming: Incoming, plan: Plan, caller: Caller) -> None:
+    is_service = isinstance(caller, Service)
+    incoming.record.caller_kind = "service" if is_service else "user"
+    if is_service and plan.ask.grant is None:
+        raise BadRequestError("A service must name the grant it uses in Sidecar-Grant.")

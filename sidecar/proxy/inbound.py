@@ -6,6 +6,7 @@ Scope: the listener's life. Its connections are `caller`'s, what they ask for is
 from __future__ import annotations
 
 import asyncio
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -76,6 +77,10 @@ class ProxyListener:
         loop = asyncio.get_running_loop()
         reception = self._reception()
         if self._path:
+            # asyncio removes whatever socket is there: right for one that a killed process left, and theft
+            # of one that somebody serves.
+            if await _is_served(self._path):
+                raise OSError(errno.EADDRINUSE, "another process serves it")
             self._bound = await loop.create_unix_server(
                 lambda: CallerConnection(reception), self._path, backlog=BACKLOG
             )
@@ -119,3 +124,12 @@ class ProxyListener:
 
     def _count(self, code: str) -> None:
         self._metrics.errors.labels(code=code).inc()
+
+
+async def _is_served(path: str) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True

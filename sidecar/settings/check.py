@@ -63,6 +63,11 @@ def _listeners(settings: Settings) -> Iterator[str]:
         yield "listen.control: is reachable from elsewhere without TLS; put a proxy with TLS before it"
     if settings.public_url and is_plain_remote(settings.public_url):
         yield "public_url: is plain http://; cookies and codes cross the network in the clear"
+    if settings.public_url and any(map(_is_connectable, settings.providers.values())):
+        yield (
+            "public_url: users do not sign in before they connect an account; whoever opens a link is asked "
+            "whether they are the user it names, and believed"
+        )
 
 
 def _store(settings: Settings) -> Iterator[str]:
@@ -98,6 +103,10 @@ def _provider(provider: ProviderSettings) -> Iterator[str]:
         yield "client_id: is not set, so tokens are never refreshed"
     elif not provider.client_secret and provider.client_auth != "none":
         yield "client_secret: is not set; the client counts as public (client_auth: none)"
+
+
+def _is_connectable(provider: ProviderSettings) -> bool:
+    return bool(provider.client_id and (provider.preset or provider.authorize_url))
 
 
 def _files(settings: Settings) -> Iterator[str]:

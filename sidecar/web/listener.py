@@ -44,10 +44,6 @@ class Listener:
         self._site: web.TCPSite | None = None
 
     @property
-    def host(self) -> str:
-        return self._host
-
-    @property
     def port(self) -> int:
         return self._port if self._site is None else self._site.port
 
@@ -56,6 +52,11 @@ class Listener:
         """`host:port`, an IPv6 literal in brackets."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{host}:{self.port}"
+
+    @property
+    def bound(self) -> tuple[tuple[str, int], ...]:
+        """The addresses of its sockets, as the system gives them; a name may stand for several."""
+        return tuple(name[:2] for name in self._runner.addresses)
 
     async def start(self) -> None:
         await self._runner.setup()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec
 
 from aiohttp import http_parser, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
@@ -34,9 +34,12 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
+    from aiohttp.http import RawRequestMessage
     from aiohttp.web_protocol import _RequestFactory
 
     Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+P = ParamSpec("P")
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +79,7 @@ class StrictServer(web.Server):
                 "aiohttp runs without its C parser; install its binary wheel and unset AIOHTTP_NO_EXTENSIONS"
             )
         super().__init__(handle, request_factory=request_factory, handler_cancellation=True)
+        self.request_factory = _closing_after_chunks(self.request_factory)
         self._limits = limits or HeadLimits()
         self._count = count or _count_nothing
 
@@ -189,6 +193,23 @@ class StrictHandler(web.RequestHandler):
         if self.transport is not None:
             self.transport.write(_raw_answer(error))
         self.force_close()
+
+
+def _closing_after_chunks(
+    make: Callable[Concatenate[RawRequestMessage, P], web.BaseRequest],
+) -> Callable[Concatenate[RawRequestMessage, P], web.BaseRequest]:
+    """End a connection with its first chunked request.
+
+    aiohttp's parser makes a chunked body's last trailer the first field of the next request, so that whoever
+    shares a connection with somebody else could give that request a credential or an account.
+    """
+
+    def made(message: RawRequestMessage, /, *rest: P.args, **named: P.kwargs) -> web.BaseRequest:
+        if message.chunked:
+            message = message._replace(should_close=True)
+        return make(message, *rest, **named)
+
+    return made
 
 
 def _count_nothing(_: str) -> None:

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 import yaml
 
+from sidecar.app import lifecycle
 from tests.integration.outside import EXPIRED
 from tests.polling import eventually
 from tests.processes import ENCRYPTION_KEY
@@ -119,7 +120,7 @@ async def test_a_body_under_way_at_sigterm_arrives_whole(outside):
 
 
 async def test_the_draining_ends_when_its_time_is_over(outside):
-    settings = outside.settings("memory:", shutdown={"drain_timeout": "1s"})
+    settings = outside.settings("memory:", shutdown={"drain_timeout": "0s"})
     sidecar = await outside.start(settings)
     await outside.give_grant(sidecar, "ada")
     slow = asyncio.create_task(outside.call(sidecar, "/slow", user="ada"))
@@ -196,6 +197,20 @@ async def test_a_set_the_store_lacks_at_sigterm_is_written_before_the_end(outsid
     assert (served.status, code) == (200, 0)
     assert (reply.status, reply.json()["user"]) == (200, "ada")
     assert (outside.provider.token_calls, outside.provider.reuse_detected) == (1, 0)
+
+
+async def test_a_refresh_that_never_ends_is_reported_and_keeps_nobody_waiting(world, monkeypatch, caplog):
+    monkeypatch.setattr(lifecycle, "PERSIST_AT_LEAST", 0.01)
+    sidecar = await world.sidecar(shutdown={"drain_timeout": "0s"})
+    await sidecar.grant("ada", expires_at=EXPIRED)
+    world.provider.token_endpoint.after.hold()
+    call = asyncio.create_task(sidecar.call("/files/echo", world.idp.token("ada")))
+    await world.provider.until(lambda: world.provider.refreshes_by_grant["ada", ""] == 1)
+
+    await sidecar.stop()
+    await asyncio.gather(call, return_exceptions=True)
+
+    assert "could not be stored before the end" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("redis", marks=pytest.mark.redis)])
@@ -298,6 +313,17 @@ async def test_a_unix_socket_left_by_a_killed_process_is_taken_over(outside):
 
     assert path.is_socket()
     assert (await outside.ops(second, "/readyz")).status == 200
+
+
+async def test_a_unix_socket_that_another_process_serves_is_refused_and_left_alone(outside):
+    path = outside.directory / "proxy.sock"
+    await outside.start(listens(outside.settings("memory:"), "proxy", f"unix:{path}"))
+
+    ended = await outside.run_to_end(listens(outside.settings("memory:"), "proxy", f"unix:{path}"))
+
+    assert ended.code == 78
+    assert "listen.proxy" in ended.output
+    assert path.is_socket()
 
 
 async def test_an_idle_process_ends_at_once_and_silently(outside):

@@ -170,6 +170,25 @@ async def test_a_rotated_refresh_token_survives_a_restart(world: World, lasting_
     assert (world.provider.token_calls, world.provider.reuse_detected) == (3, 0)
 
 
+async def test_a_refresh_under_way_is_kept_although_nothing_is_drained(
+    world: World, lasting_store: str
+) -> None:
+    before = await world.sidecar(lasting_store, shutdown={"drain_timeout": "0s"})
+    await before.grant("ann", expires_in=-1)
+    world.provider.token_endpoint.after.hold()
+    call = asyncio.create_task(before.call("/files/echo", world.idp.token("ann")))
+    await world.provider.until(lambda: world.provider.token_calls == 1)
+
+    # The answer comes while the sidecar stops, after its caller was cut off.
+    asyncio.get_running_loop().call_later(0.2, world.provider.token_endpoint.after.release)
+    await before.stop()
+    await asyncio.gather(call, return_exceptions=True)
+    after = await world.sidecar(lasting_store)
+
+    assert (await after.call("/files/echo", world.idp.token("ann"))).status == 200
+    assert (world.provider.token_calls, world.provider.reuse_detected) == (1, 0)
+
+
 async def test_a_token_that_is_due_is_renewed_behind_the_scenes(world: World, store: str) -> None:
     sidecar = await world.sidecar(store)
     pair = world.provider.issue("ann", expires_in=600)

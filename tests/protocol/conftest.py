@@ -53,6 +53,10 @@ class GivingBroker:
     asked: list = field(default_factory=list)
     is_warm: bool = False
 
+    async def token_for(self, caller, ask, call):
+        token = self.recall(caller, ask, call)
+        return await self.find(caller, ask) if token is None else token
+
     def recall(self, caller, ask, call):
         self.asked.append((caller, ask, call))
         return self.token if self.is_warm else None

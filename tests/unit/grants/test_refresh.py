@@ -30,7 +30,7 @@ from sidecar.telemetry.metrics import Metrics
 from sidecar.testing.clock import ManualClock
 from sidecar.testing.provider import ProviderInABox
 from sidecar.testing.token_endpoint import TOKEN_FAILURES
-from sidecar.testing.waiting import Watch
+from sidecar.testing.waiting import Gate, Watch
 from tests.grants import ALICE
 
 if TYPE_CHECKING:
@@ -43,12 +43,13 @@ LIFETIME = 600.0
 
 
 class Interruptible:
-    """A port that counts its calls and is out of reach for those named in `away`."""
+    """A port that counts its calls, is out of reach for those in `away` and slow for those in `gates`."""
 
     def __init__(self, port: Any, watch: Watch) -> None:
         self._port = port
         self._watch = watch
         self.away: set[str] = set()
+        self.gates: dict[str, Gate] = {}
         self.calls: Counter[str] = Counter()
 
     def __getattr__(self, name: str) -> Any:
@@ -59,6 +60,8 @@ class Interruptible:
             self._watch.changed()
             if name in self.away:
                 raise StoreUnavailableError(retry_after=1.0)
+            if name in self.gates:
+                await self.gates[name].passed()
             return await operation(*given, **named)
 
         return guarded
@@ -309,6 +312,20 @@ async def test_an_overtaken_answer_is_dropped(house: House) -> None:
 
     assert await slow == consented
     assert await house.kept(grant) == consented
+
+
+async def test_a_token_replaced_just_before_it_would_be_spent_is_not_spent(house: House) -> None:
+    grant, gate = await house.consented(), Gate()
+    gate.hold()
+    house.records.gates["begin_spending"] = gate
+    refreshing = asyncio.create_task(house.process().refresh(grant, house.provider))
+    await house.watch.until(lambda: house.records.calls["begin_spending"] == 1)
+    consented = await house.consented()
+
+    gate.release()
+
+    assert await refreshing == consented
+    assert house.box.token_calls == 0
 
 
 async def test_a_grant_removed_meanwhile_does_not_come_back(house: House) -> None:

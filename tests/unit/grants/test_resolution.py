@@ -11,7 +11,7 @@ from sidecar.errors import (
     ScopeReauthRequiredError,
 )
 from sidecar.grants.model import Grant, GrantId, Status
-from sidecar.grants.resolution import Ask, choose, require_scopes
+from sidecar.grants.resolution import Ask, choose, require_scopes, to_repair
 from tests.grants import make_grant, token_set
 
 DEAD = Status.NEEDS_CONSENT
@@ -141,3 +141,26 @@ def test_scopes_are_missed_only_where_they_are_known(
     with pytest.raises(ScopeReauthRequiredError) as refused:
         require_scopes(grant, needed)
     assert refused.value.missing_scopes == missing
+
+
+@pytest.mark.parametrize(
+    ("grants", "account", "repaired"),
+    [
+        ([], None, None),
+        ([GITHUB], None, None),
+        ([WORK], None, WORK),
+        ([DEAD_WORK], None, DEAD_WORK),
+        ([DEAD_WORK, DEAD_HOME], None, None),
+        ([WORK, DEAD_HOME], None, WORK),
+        ([WORK, HOME], None, None),
+        ([WORK, HOME], "home", HOME),
+        ([WORK, DEAD_HOME], "home", DEAD_HOME),
+        ([WORK, HOME], "ALICE@corp.example", WORK),
+        ([WORK, SAME_MAIL], "Alice@Corp.example", None),
+        ([WORK], "new", None),
+    ],
+)
+def test_a_consent_repairs_the_one_grant_it_can_only_mean(
+    grants: list[Grant], account: str | None, repaired: Grant | None
+) -> None:
+    assert to_repair(grants, Ask(provider=WORK.provider, account=account)) == repaired

@@ -49,7 +49,7 @@ def test_there_is_nothing_to_say_about_a_calm_configuration(calm: dict[str, Any]
         ({"admin": {"keys": []}}, "admin.keys"),
         ({"admin": {"public": True}}, "admin.public"),
         ({"listen": {"control": "0.0.0.0:4102"}}, "listen.control"),
-        ({"public_url": "http://notes.example.com"}, "public_url"),
+        ({"public_url": "https://notes.example.com"}, "public_url"),
         ({"store": "memory:"}, "store"),
         ({"store": "sqlite:///nowhere/sidecar.db"}, "store"),
         ({"store": "redis://:hunter2@cache"}, "store"),
@@ -71,6 +71,22 @@ def test_what_will_be_regretted_is_told_with_its_path(
 
     assert warning.startswith((f"{path}:", f"{path} "))
     assert "hunter2" not in warning
+
+
+def test_a_plain_public_url_is_told_whatever_else_is_said_of_it(calm: dict[str, Any]) -> None:
+    told = warnings(calm, {"public_url": "http://notes.example.com"})
+
+    assert [warning.partition(";")[0] for warning in told] == [
+        "public_url: is plain http://",
+        "public_url: users do not sign in before they connect an account",
+    ]
+
+
+def test_a_public_url_without_a_provider_to_connect_is_nothing_to_talk_about(calm: dict[str, Any]) -> None:
+    imported = {"files": {"base_url": "https://files.example.com", "token_url": "https://files.example.com/t",
+                          "client_id": "id", "client_secret": "hunter2"}}  # fmt: skip
+
+    assert warnings({**calm, "providers": imported}, {"public_url": "https://notes.example.com"}) == []
 
 
 def test_a_configuration_without_providers_has_nothing_to_call(calm: dict[str, Any]) -> None:
