@@ -80,6 +80,7 @@ class RawProvider:
         self.requests = []
         self.gone = asyncio.Event()
         self._tasks = set()
+        self._writers = set()
 
     async def start(self, ssl=None):
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=ssl)
@@ -88,12 +89,19 @@ class RawProvider:
     async def _connected(self, reader, writer):
         self.connections += 1
         self._tasks.add(asyncio.current_task())
+        self._writers.add(writer)
         try:
             await self.script(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             self.gone.set()
         finally:
             writer.transport.abort()
+
+    def hang_up(self):
+        """End the connections there are, so that whatever comes next comes on a new one."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
 
     async def stop(self):
         self._server.close()

@@ -19,21 +19,6 @@ from tests.protocol.ends import Watcher, answers_in, calling, faults, is_ours
 AREAS = (start_lines, targets, fields, connections, lengths, chunks, sequences)
 CASES = {name: case for area in AREAS for name, case in area.CASES.items()}
 BEHIND = f"GET /api/behind HTTP/1.1\r\n{HOST}\r\n{AUTHORIZATION}\r\nConnection: close\r\n\r\n"
-CLOSE_AND_MORE = "aiohttp answers bytes behind a request that closes with 400, and drops the request as well"
-PENDING = {
-    "two spaces after the method": "aiohttp takes two spaces for one",
-    "two spaces before the version": "aiohttp takes two spaces for one",
-    "h2c": "aiohttp drops what stands behind a request for an upgrade it does not know, and waits",
-    **dict.fromkeys(
-        [
-            *(set(connections.CLOSING) - {"HTTP/1.0 that stays"}),
-            *sequences.CLOSED,
-            "Expect in HTTP/1.0",
-        ],
-        CLOSE_AND_MORE,
-    ),
-}
-"""What the legs of today do otherwise, and why; each is a failure as soon as it is right."""
 NEVER_SENT = {
     b"connection",
     b"keep-alive",
@@ -77,17 +62,10 @@ def test_no_case_hides_another():
     assert len(CASES) == sum(len(area.CASES) for area in AREAS)
 
 
-def cases():
-    """Return the names, those the legs of today fail at marked."""
-    return [
-        pytest.param(name, marks=[pytest.mark.xfail(reason=PENDING[name])] if name in PENDING else [])
-        for name in CASES
-    ]
-
-
 async def observed(proxy, provider, pieces):
     """Send the pieces; return what the provider saw and all that the caller got."""
     watcher = Watcher()
+    provider.hang_up()
     provider.script = watcher.script
     async with calling(proxy.listener.port) as caller:
         await caller.send(*pieces)
@@ -115,7 +93,7 @@ def bytes_of(case, provider):
     return (case.sent + BEHIND).replace("@PORT@", str(provider.port)).encode("latin-1")
 
 
-@pytest.mark.parametrize("name", cases())
+@pytest.mark.parametrize("name", CASES)
 async def test_a_request_is_refused_or_becomes_one_message(proxy, provider, jwt, caplog, name):
     assert jwt == JWT
     caplog.set_level(logging.DEBUG)
@@ -131,7 +109,7 @@ async def test_a_request_is_refused_or_becomes_one_message(proxy, provider, jwt,
 
 @pytest.mark.parametrize("area", AREAS, ids=lambda area: area.__name__.rpartition(".")[2])
 async def test_where_a_packet_ends_changes_nothing(proxy, provider, jwt, caplog, area):
-    for name in sorted(set(area.CASES) - set(PENDING)):
+    for name in sorted(area.CASES):
         draw = random.Random(name)
         data = bytes_of(CASES[name], provider)
         cuts = sorted(draw.sample(range(1, min(len(data), 2_000)), 3))

@@ -103,8 +103,8 @@ NAMES = [
 ]  # fmt: skip
 VALUES = [
     b"localhost", b"api.test", b"own.test", b"files.test:443", b"Bearer " + JWT, b"bearer " + JWT, JWT,
-    b"Bearer d.e.f", b"Basic eA==", b"close", b"keep-alive", b"x-a, close", b"Upgrade", b"0", b"12", b"+1", b"",
-    b"chunked", b"100-continue", b"https://api.test", b"api", b"files", b"100% %s %b", b"\xff", b"a\tb",
+    b"Bearer d.e.f", b"Basic eA==", b"close", b"keep-alive", b"x-a, close", b"Upgrade", b"0", b"12", b"+1",
+    b"", b"chunked", b"100-continue", b"https://api.test", b"api", b"files", b"100% %s %b", b"\xff", b"a\tb",
     b"session=" + JWT, b"none",
 ]  # fmt: skip
 TARGETS = [
