@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client.registry import Collector
 
 from sidecar.admin.routes import admin_routes
 from sidecar.connect.flow import ConnectFlow
@@ -82,7 +81,7 @@ def routes() -> list[web.RouteDef]:
 
 def series() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return the type and the labels of every metric, by its name without `_total`."""
-    defined = [value for value in vars(Metrics()).values() if isinstance(value, Collector)]
+    defined = [value for value in vars(Metrics()).values() if hasattr(value, "describe")]
     return {
         family.name: (family.type, getattr(value, "_labelnames", None) or getattr(value, "_labels", ()))
         for value in defined

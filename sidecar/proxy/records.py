@@ -22,6 +22,19 @@ if TYPE_CHECKING:
 CALLER_GONE: Final = 499
 """nginx's number for a caller who hung up before an answer; it is never sent."""
 NO_PROVIDER: Final = "none"
+FIELDS: Final = (
+    "provider",
+    "method",
+    "status",
+    "code",
+    "complete",
+    "duration",
+    "bytes_up",
+    "bytes_down",
+    "caller_kind",
+    "caller",
+)
+"""What a line in the log says of a request, in this order."""
 
 
 class Record:
@@ -64,12 +77,12 @@ class Record:
 class Recorder:
     """Counts requests and writes their records."""
 
-    __slots__ = ("_access", "_clock", "_ends", "_metrics", "_numbers", "_prefix", "_sent")
+    __slots__ = ("_access", "_ends", "_metrics", "_now", "_numbers", "_prefix", "_sent")
 
     def __init__(self, *, metrics: Metrics, clock: Clock) -> None:
         self._metrics = metrics
-        self._clock = clock
-        self._access = AccessLog()
+        self._now = clock.monotonic
+        self._access = AccessLog(FIELDS)
         # Enough to find one request in a day's records of all processes, for less than a random number each.
         self._prefix = secrets.token_hex(4)
         self._numbers = count(secrets.randbelow(2**31))
@@ -79,7 +92,7 @@ class Recorder:
 
     def begin(self, method: str) -> Record:
         self._metrics.active_requests.inc()
-        return Record(method, next(self._numbers), self._clock.monotonic())
+        return Record(method, next(self._numbers), self._now())
 
     def id_of(self, record: Record) -> str:
         """Return 16 hexadecimal digits that name the request in records, errors and log lines."""
@@ -92,7 +105,7 @@ class Recorder:
         if series is None:
             cache = "hit" if record.was_recalled else "miss"
             series = self._sent[key] = self._metrics.overhead.labels(record.provider, cache)
-        series.observe(self._clock.monotonic() - record.started_at)
+        series.observe(self._now() - record.started_at)
 
     def refused(self, record: Record, code: str) -> None:
         record.code = code
@@ -101,7 +114,7 @@ class Recorder:
     def end(self, record: Record) -> None:
         """Close the record; to be called once, whatever happened."""
         status = record.status or CALLER_GONE
-        duration = self._clock.monotonic() - record.started_at
+        duration = self._now() - record.started_at
         self._metrics.active_requests.inc(-1)
         key = (record.provider, record.method, status)
         ends = self._ends.get(key)
@@ -113,18 +126,18 @@ class Recorder:
         ends.down.inc(record.bytes_down)
         self._access.write(
             self.id_of(record),
-            {
-                "provider": record.provider,
-                "method": record.method,
-                "status": status,
-                "code": record.code,
-                "complete": record.is_complete,
-                "duration": round(duration, 6),
-                "bytes_up": record.bytes_up,
-                "bytes_down": record.bytes_down,
-                "caller_kind": record.caller_kind,
-                "caller": record.caller_name,
-            },
+            (
+                record.provider,
+                record.method,
+                status,
+                record.code,
+                record.is_complete,
+                round(duration, 6),
+                record.bytes_up,
+                record.bytes_down,
+                record.caller_kind,
+                record.caller_name,
+            ),
         )
 
     def flush(self) -> None:

@@ -13,13 +13,10 @@ import asyncio
 import json
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sidecar.telemetry.logs import LineHandler, render_console
 from sidecar.telemetry.redaction import redact
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ACCESS_LOGGER: Final = "sidecar.access"
 MESSAGE: Final = "request"
@@ -37,11 +34,28 @@ log = logging.getLogger(ACCESS_LOGGER)
 
 
 class AccessLog:
-    """Gathers lines and passes them on; nothing is lost but what the writer has no room for."""
+    """Gathers lines and passes them on; nothing is lost but what the writer has no room for.
 
-    __slots__ = ("_handler", "_is_json", "_lines", "_quoted", "_second", "_stamp", "_timer")
+    `names` are the fields of a line, in order.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "_handler",
+        "_is_json",
+        "_lines",
+        "_names",
+        "_quoted",
+        "_second",
+        "_stamp",
+        "_template",
+        "_timer",
+    )
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+        self._template = "".join(
+            ['{"time": "%s", ', _HEAD, ', "request_id": "%s"', *(f', "{name}": %s' for name in names), "}"]
+        )
         self._lines: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
         self._quoted: dict[str, str] = {}
@@ -50,15 +64,15 @@ class AccessLog:
         self._handler = _only_handler()
         self._is_json = self._handler is not None and self._handler.is_json
 
-    def write(self, request_id: str, fields: Mapping[str, str | float | bool]) -> None:
-        """Note a request; the fields come in the order of the line."""
+    def write(self, request_id: str, values: tuple[str | float | bool, ...]) -> None:
+        """Note a request; the values come in the order of the names."""
         if not log.isEnabledFor(logging.INFO):
             return
         if self._handler is None:
-            log.info(MESSAGE, extra=dict(fields))
+            log.info(MESSAGE, extra={"request_id": request_id, **dict(zip(self._names, values, strict=True))})
             return
         self._lines.append(
-            self._json(request_id, fields) if self._is_json else self._console(request_id, fields)
+            self._json(request_id, values) if self._is_json else self._console(request_id, values)
         )
         if len(self._lines) >= BATCH_LINES:
             self.flush()
@@ -74,21 +88,21 @@ class AccessLog:
         if lines and self._handler is not None:
             self._handler.write_rendered(lines)
 
-    def _json(self, request_id: str, fields: Mapping[str, str | float | bool]) -> str:
+    def _json(self, request_id: str, values: tuple[str | float | bool, ...]) -> str:
         quoted = self._quoted
-        parts = []
-        for name, value in fields.items():
-            if type(value) is str:
-                text = quoted.get(value) or self._quote(value)
-            else:
-                text = _TRUTH[value] if type(value) is bool else repr(value)
-            parts.append(f'"{name}": {text}')
-        return f'{{"time": "{self._now()}", {_HEAD}, "request_id": "{request_id}", {", ".join(parts)}}}'
+        texts = [
+            (quoted.get(value) or self._quote(value))
+            if type(value) is str
+            else (_TRUTH[value] if type(value) is bool else value)
+            for value in values
+        ]
+        return self._template % (self._now(), request_id, *texts)
 
-    def _console(self, request_id: str, fields: Mapping[str, str | float | bool]) -> str:
-        masked = {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
+    def _console(self, request_id: str, values: tuple[str | float | bool, ...]) -> str:
+        masked = [redact(value) if isinstance(value, str) else value for value in values]
         headline = {"time": self._now(), "level": LEVEL, "logger": ACCESS_LOGGER, "message": MESSAGE}
-        return render_console({**headline, "request_id": request_id, **masked})
+        fields = dict(zip(self._names, masked, strict=True))
+        return render_console({**headline, "request_id": request_id, **fields})
 
     def _quote(self, text: str) -> str:
         if len(self._quoted) >= KNOWN_TEXTS:
