@@ -36,11 +36,12 @@ if TYPE_CHECKING:
     from sidecar.identity.principal import Caller
     from sidecar.proxy.address import AddressBook
     from sidecar.proxy.incoming import Incoming
+    from sidecar.proxy.plan import Plan
     from sidecar.proxy.records import Recorder
     from sidecar.proxy.upstream import Upstream
     from sidecar.web.strict_handler import HeadLimits
 
-    Plan = UsualRequest | ReadRequest
+    Step = Callable[[], Coroutine[None, None, None]]
 
 log = logging.getLogger(__name__)
 
@@ -90,13 +91,13 @@ class Handler:
             plan = self._read(incoming)
             caller = self._authenticator.recall(plan.credential)
             if caller is None:
-                self._wait(incoming, self._authenticated(incoming, plan))
+                self._wait(incoming, lambda: self._authenticated(incoming, plan))
                 return
             incoming.record.was_recalled = True
             _check_caller(incoming, plan, caller)
             token = self._broker.recall(caller, plan.ask, plan.call)
             if token is None:
-                self._wait(incoming, self._found(incoming, plan, caller))
+                self._wait(incoming, lambda: self._found(incoming, plan, caller))
                 return
             self._send(incoming, plan, token)
         except SidecarError as error:
@@ -174,7 +175,7 @@ class Handler:
         )
         exchange = self._upstream.carry(outgoing, incoming, on_failed=self._refuse)
         if exchange is not None:
-            self._wait(incoming, self._upstream.dial(exchange, outgoing))
+            self._wait(incoming, lambda: self._upstream.dial(exchange, outgoing))
 
     # What has to be waited for.
 
@@ -189,17 +190,17 @@ class Handler:
     async def _found(self, incoming: Incoming, plan: Plan, caller: Caller) -> None:
         self._send(incoming, plan, await self._broker.find(caller, plan.ask))
 
-    def _wait(self, incoming: Incoming, step: Coroutine[None, None, None]) -> None:
+    def _wait(self, incoming: Incoming, step: Step) -> None:
         """Run what cannot be done at once in a task of the request; its caller's hang-up cancels it."""
         task = asyncio.create_task(self._guarded(incoming, step))
         incoming.task = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, incoming: Incoming, step: Coroutine[None, None, None]) -> None:
+    async def _guarded(self, incoming: Incoming, step: Step) -> None:
         request_id.set(self._recorder.id_of(incoming.record))
         try:
-            await step
+            await step()
         except SidecarError as error:
             self._refuse(incoming, error)
         except Exception:

@@ -102,9 +102,11 @@ class ProxyListener:
         for connection in list(self._open):
             connection.stop()
         await self._handler.drain(STOP_GRACE)
-        await self._handler.close()
         for connection in list(self._open):
             connection.transport.abort()
+        # Connections hear of their end in the loop's next turn.
+        await asyncio.sleep(0)
+        await self._handler.close()
         await self._bound.wait_closed()
         if self._path:
             await asyncio.to_thread(Path(self._path).unlink, missing_ok=True)

@@ -28,10 +28,19 @@ if TYPE_CHECKING:
 class Plan(Protocol):
     """What is to be done with a request, once its caller is known.
 
-    `credential` is the caller's, as text. `outgoing` gives the bytes of the head with the token in its place.
+    `credential` is the caller's, as text; `is_expecting` says that it waits for 100 before it sends a body,
+    `switches` that it asks for an upgrade. `outgoing` gives the head's bytes with the token in its place, or
+    nothing where a plan made by look-ups leaves it to the rules.
     """
 
-    credential: str
+    @property
+    def credential(self) -> str: ...
+
+    @property
+    def is_expecting(self) -> bool: ...
+
+    @property
+    def switches(self) -> bool: ...
 
     @property
     def ask(self) -> Ask: ...

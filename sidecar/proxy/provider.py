@@ -171,7 +171,8 @@ class ProviderConnection(asyncio.BufferedProtocol):
     def release(self, *, is_sent: bool, stays: bool) -> None:
         """Take note that the answer has ended; `is_sent` says that the request was sent to its end."""
         self.use = None
-        if not is_sent or not stays or self.is_full or not self.is_usable or self._has_eof:
+        has_rest = self.transport.get_write_buffer_size() > 0
+        if has_rest or not is_sent or not stays or not self.is_usable or self._has_eof:
             self.abort()
             return
         self._body = None

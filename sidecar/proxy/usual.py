@@ -38,15 +38,11 @@ METHODS: Final = {
     name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "QUERY")
 }
 # What a client says about its connection without naming a field to remove; the value says whether it stays.
-CONNECTIONS: Final = {
-    b"keep-alive": True,
-    b"Keep-Alive": True,
-    b"close": False,
-    b"Close": False,
-}
+CONNECTIONS: Final = {b"keep-alive": True, b"Keep-Alive": True, b"close": False, b"Close": False}
 BEARER: Final = b"Bearer "
 MOST_KEPT: Final = 4096
 """Combinations kept of each kind; callers choose names and places, so what they fill is emptied."""
+MOST_NAME_BYTES: Final = 64
 # RFC 9112 §3.2, as in `address`, and RFC 6750's token, as in `placement`.
 _TARGET: Final = bytes({0x21, 0x22, *range(0x24, 0x7F)})
 _VISIBLE: Final = bytes(range(0x21, 0x7F))
@@ -228,6 +224,9 @@ class UsualRequests:
         try:
             return self._shapes[names]
         except KeyError:
+            if any(len(name) > MOST_NAME_BYTES for name in names):
+                # Long enough to be a credential, which is nothing to keep.
+                return None
             if len(self._shapes) >= MOST_KEPT:
                 self._shapes.clear()
             shape = self._shapes[names] = _shape_of(names)
