@@ -28,6 +28,8 @@ MOST_CONNECTIONS: Final = 20_000
 """Open at a time, at 3 KiB each; twice the requests that are served at a time by default."""
 STOP_GRACE: Final = 1.0
 """Seconds between the end of draining and the cut."""
+TURNS_TO_END: Final = 3
+"""Turns of the loop in which a connection accepted last is made, aborted, and told so."""
 
 
 class ProxyListener:
@@ -98,18 +100,30 @@ class ProxyListener:
     async def stop(self) -> None:
         if self._bound is None:
             return
-        self._bound.close()
+        await self._accept_no_more(self._bound)
         for connection in list(self._open):
             connection.stop()
         await self._handler.drain(STOP_GRACE)
-        for connection in list(self._open):
-            connection.transport.abort()
-        # Connections hear of their end in the loop's next turn.
-        await asyncio.sleep(0)
+        for _ in range(TURNS_TO_END):
+            for connection in list(self._open):
+                connection.transport.abort()
+            await asyncio.sleep(0)
         await self._handler.close()
         await self._bound.wait_closed()
         if self._path:
             await asyncio.to_thread(Path(self._path).unlink, missing_ok=True)
+
+    async def _accept_no_more(self, bound: asyncio.Server) -> None:
+        """Close the listening sockets, after the connections accepted from them have been made.
+
+        asyncio loses a connection, unclosed, whose server is closed in the turn in which it was accepted.
+        """
+        loop = asyncio.get_running_loop()
+        for sock in bound.sockets:
+            loop.remove_reader(sock.fileno())
+        for _ in range(TURNS_TO_END):
+            await asyncio.sleep(0)
+        bound.close()
 
     def _reception(self) -> Reception:
         heads, bodies = self._limits
