@@ -37,13 +37,28 @@ KNOWN = (
     b" ETag Date Server Range If-None-Match Forwarded X-Forwarded-For DNT Sec-Fetch-Mode Vary Age"
     b" x_under_score"
 ).split()
+# RFC 9110 §5.3: what is no list stands once in a message that is legal.
+SINGLE = frozenset(b"user-agent content-type etag date server range age content-encoding".split())
 PATH = "abcXYZ019-._~!$&'()*+,;=:@"
+
+
+def once_where_single(fields: list[Field]) -> list[Field]:
+    seen: set[bytes] = set()
+    kept = []
+    for name, value in fields:
+        lower = name.lower()
+        if lower not in seen:
+            kept.append((name, value))
+        if lower in SINGLE:
+            seen.add(lower)
+    return kept
+
 
 values = st.text(VALUE, max_size=30).map(lambda text: text.encode("latin-1").strip(b" \t"))
 names = st.one_of(st.sampled_from(KNOWN), st.text(TOKEN, min_size=1, max_size=10).map(str.encode)).filter(
     lambda name: name.lower().replace(b"_", b"-") not in SPECIAL
 )
-plain_fields = st.lists(st.tuples(names, values), max_size=8)
+plain_fields = st.lists(st.tuples(names, values), max_size=8).map(once_where_single)
 bodies = st.builds(Body, st.binary(max_size=60), st.sampled_from([1, 1, 1, 1, 1, 40, 3000]))
 sizes = st.lists(st.sampled_from([1, 2, 3, 15, 16, 17, 255, 256, 4096, 65536]), min_size=1, max_size=5)
 escapes = st.sampled_from(["%00", "%2F", "%2f", "%C3%A9", "%25", "%20"])
