@@ -42,7 +42,7 @@ def add_output_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def text_argument(given: str) -> str:
-    """Read an argument that narrows or names something; empty or lost on the way, it would mean everything."""
+    """Read an argument that narrows or names something; an empty one would mean everything."""
     try:
         given.encode()
     except UnicodeEncodeError:
