@@ -177,6 +177,8 @@ class Broker:
         is_hit = self._freshness(found) is not Freshness.EXPIRED
         self._metrics.token_cache_requests.labels("store", "hit" if is_hit else "miss").inc()
         grant = await self._made_fresh(found, provider)
+        # A refresh may bring fewer scopes than there were (RFC 6749 §6).
+        require_scopes(grant, provider.scopes)
         remembered = Remembered(token=self._access(grant), ends=self._ends(grant))
         memory.put((_service_name(caller), ask), remembered, epoch=epoch)
         return remembered.token

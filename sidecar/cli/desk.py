@@ -12,12 +12,14 @@ from __future__ import annotations
 import secrets
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import aiohttp
 
 from sidecar.app.build import admin_listener, lay_foundation
-from sidecar.errors import ERRORS, SidecarError, StoreUnavailableError
+from sidecar.errors import ERRORS, BadRequestError, SidecarError, StoreUnavailableError
 from sidecar.secret import Secret
+from sidecar.web.body import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 CALL_TIMEOUT: Final = aiohttp.ClientTimeout(total=30.0, sock_connect=3.0)
 GRANTS: Final = "/admin/v1/grants"
+UNUSABLE: Final = "What listens at `listen.control` gave no answer of a sidecar's."
 
 
 class DeniedError(Exception):
@@ -48,9 +51,11 @@ class Desk:
         after = ""
         while True:
             page = await self._call("GET", GRANTS, params={**filters, **({"after": after} if after else {})})
-            for grant in page["grants"]:
+            grants, after = page.get("grants"), page.get("after") or ""
+            if not isinstance(grants, list):
+                raise StoreUnavailableError(UNUSABLE)
+            for grant in grants:
                 yield grant
-            after = page["after"] or ""
             if not after:
                 return
 
@@ -59,7 +64,7 @@ class Desk:
         return await self._call("POST", GRANTS, json=dict(row))
 
     async def revoke(self, grant: str) -> None:
-        await self._call("DELETE", f"{GRANTS}/{grant}")
+        await self._call("DELETE", f"{GRANTS}/{quote(grant, safe='')}")
 
     async def is_there(self) -> bool:
         """Say whether anybody listens."""
@@ -68,22 +73,24 @@ class Desk:
                 return True
         except aiohttp.ClientConnectorError:
             return False
+        except (aiohttp.ClientError, TimeoutError):
+            # Somebody has the port and is not us: the call itself will say so.
+            return True
 
     async def _call(self, method: str, path: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - aiohttp's own
         try:
             async with self._session.request(
-                method, self._base_url + path, headers=self._headers, **more
+                method, self._base_url + path, headers=self._headers, allow_redirects=False, **more
             ) as answer:
-                body = await answer.json(content_type=None) if answer.content_length else {}
                 status = answer.status
-        except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
-            raise StoreUnavailableError("The control listener gave no usable answer.") from exc
-        if status in (401, 403):
-            raise DeniedError
-        if status >= 400:
+                if status in (401, 403):
+                    raise DeniedError
+                body = {} if status == 204 else parse_object(await answer.read())
+        except (aiohttp.ClientError, TimeoutError, BadRequestError) as exc:
+            raise StoreUnavailableError(UNUSABLE) from exc
+        if status >= 300:
             raise _error_of(body)
-        found: dict[str, Any] = body
-        return found
+        return body
 
 
 @asynccontextmanager
@@ -118,5 +125,5 @@ async def _own_listener(settings: Settings) -> AsyncIterator[tuple[str, Secret]]
 
 def _error_of(body: Mapping[str, Any]) -> SidecarError:
     """Give back the error the API described, as its own type."""
-    kind = ERRORS.get(str(body.get("code")), StoreUnavailableError)
-    return kind(str(body.get("detail", "")))
+    kind = ERRORS.get(str(body.get("code")))
+    return kind(str(body.get("detail", ""))) if kind else StoreUnavailableError(UNUSABLE)

@@ -6,13 +6,19 @@ Scope: the three commands' arguments and output. `desk` reaches the grants.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sidecar.cli.outcome import Exit, add_config_argument, add_output_argument, print_rows, say
+from sidecar.cli.outcome import (
+    Exit,
+    add_config_argument,
+    add_output_argument,
+    print_rows,
+    say,
+    text_argument,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -28,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True, title="actions")
     listing = actions.add_parser("list", help="print grants, never a token")
     for name in FILTERS:
-        listing.add_argument(f"--{name}", help=f"only this {name}'s")
+        listing.add_argument(f"--{name}", type=text_argument, help=f"only this {name}'s")
     importing = actions.add_parser("import", help="import grants from JSON lines")
     importing.add_argument("file", help="the file, or - for standard input")
     revoking = actions.add_parser("revoke", help="remove grants")
-    revoking.add_argument("id", nargs="+", help="a grant's id")
+    revoking.add_argument("id", nargs="+", type=text_argument, help="a grant's id")
     for action, run in ((listing, run_list), (importing, run_import), (revoking, run_revoke)):
         add_config_argument(action)
         add_output_argument(action)
@@ -53,7 +59,11 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 def run_import(arguments: argparse.Namespace) -> int:
     """Import every line that can be taken; exit 1 when one could not."""
-    lines = list(_lines(arguments.file))
+    try:
+        lines = list(_lines(arguments.file))
+    except (OSError, UnicodeDecodeError):
+        say(f"sidecar: {arguments.file}: cannot be read as UTF-8 text")
+        return Exit.FAILED
 
     async def act(desk: Desk) -> int:
         taken, problems = await _take_all(desk, lines)
@@ -85,17 +95,15 @@ def run_revoke(arguments: argparse.Namespace) -> int:
 
 
 async def _take_all(desk: Desk, lines: list[tuple[int, str]]) -> tuple[list[dict[str, Any]], list[str]]:
-    from sidecar.errors import SidecarError
+    from sidecar.errors import BadRequestError, SidecarError
+    from sidecar.web.body import parse_object
 
     taken, problems = [], []
     for number, line in lines:
         try:
-            row = json.loads(line)
-        except ValueError:
-            problems.append(f"line {number} is not JSON")
-            continue
-        if not isinstance(row, dict):
-            problems.append(f"line {number} is not a JSON object")
+            row = parse_object(line.encode())
+        except BadRequestError:
+            problems.append(f"line {number} is not a JSON object with unique member names")
             continue
         try:
             taken.append(await desk.take(row))
@@ -108,13 +116,9 @@ async def _take_all(desk: Desk, lines: list[tuple[int, str]]) -> tuple[list[dict
 
 def _lines(file: str) -> Iterator[tuple[int, str]]:
     """Give the lines that are not blank, with their numbers."""
-    from sidecar.errors import ConfigurationError
-
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(f"{file}: cannot be read as UTF-8 text") from exc
-    for number, line in enumerate(text.splitlines(), start=1):
+    raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    # Only a line feed ends a line: JSON texts may hold the other characters that Python splits at.
+    for number, line in enumerate(raw.decode("utf-8-sig").split("\n"), start=1):
         if line.strip():
             yield number, line
 

@@ -5,6 +5,7 @@ Scope: what every command shares when it ends.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from enum import IntEnum
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping, Sequence
 
 
@@ -41,6 +41,17 @@ def add_output_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", choices=("table", "json"), default="table", help="how data is printed")
 
 
+def text_argument(given: str) -> str:
+    """Read an argument that narrows or names something; an empty one would mean everything."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError("must be UTF-8 text") from None
+    if not given:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return given
+
+
 def print_rows(rows: Sequence[Mapping[str, object]], columns: Sequence[str], *, output: str) -> None:
     """Print rows to stdout: JSON lines, or columns as wide as they need to be."""
     if output == "json":
@@ -61,6 +72,6 @@ def say(message: str) -> None:
 def _cell(value: object) -> str:
     if value is None:
         return "-"
-    if isinstance(value, list):
-        return " ".join(str(item) for item in value) or "-"
-    return str(value) or "-"
+    text = " ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+    # Labels are other people's: what turns a line around would show another row than there is.
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text) or "-"

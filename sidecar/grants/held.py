@@ -64,4 +64,6 @@ class HeldSets:
                 log.info("a held token set is written" if is_written else "a held token set was overtaken")
                 return
         finally:
-            del self._grants[renewed.id]
+            # Its write may have arrived before we heard of it, and the next set be held in its place.
+            if self._grants.get(renewed.id) is renewed:
+                del self._grants[renewed.id]

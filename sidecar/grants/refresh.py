@@ -140,7 +140,7 @@ class Refresher:
                 return await self._spend(current, provider)
 
     async def _spend(self, grant: Grant, provider: Provider) -> Grant:
-        started_at = self._clock.monotonic()
+        asked_at, started_at = self._clock.now(), self._clock.monotonic()
         if grant.tokens.refresh_token is None:
             raise _reauth(grant)
         try:
@@ -150,10 +150,10 @@ class Refresher:
             return await self._after_failure(grant, exc)
         self._count(provider, "refreshed", started_at)
         self._rests.succeeded(grant.id)
-        now = self._clock.now()
-        return await self._keep(
-            grant, grant.after(Event.REFRESHED, at=now, tokens=_merged(grant, answer, now))
-        )
+        # The new life is counted from the question: this process may have been stopped with the answer in
+        # its socket for longer than the token lives.
+        tokens = _merged(grant, answer, asked_at)
+        return await self._keep(grant, grant.after(Event.REFRESHED, at=self._clock.now(), tokens=tokens))
 
     async def _keep(self, spent: Grant, renewed: Grant) -> Grant:
         try:
@@ -224,8 +224,9 @@ class Refresher:
 
 
 def can_refresh(grant: Grant, provider: Provider) -> bool:
-    """Say whether there is something to refresh with and somewhere to do it."""
-    return grant.tokens.refresh_token is not None and bool(provider.endpoints.token_url)
+    """Say whether there is something to refresh with, somewhere to do it, and a client to do it as."""
+    is_possible = provider.client is not None and bool(provider.endpoints.token_url)
+    return is_possible and grant.tokens.refresh_token is not None
 
 
 async def _change_or_poll(changed: asyncio.Event) -> None:
@@ -247,14 +248,14 @@ def _is_newer(current: Grant, asked: Grant) -> bool:
     return current.version > asked.version
 
 
-def _merged(grant: Grant, answer: TokenAnswer, now: float) -> TokenSet:
+def _merged(grant: Grant, answer: TokenAnswer, asked_at: float) -> TokenSet:
     """Fill what the answer leaves out: no new refresh token or scope means the old one (RFC 6749 §6)."""
     return TokenSet(
         access_token=answer.access_token,
         refresh_token=answer.refresh_token or grant.tokens.refresh_token,
-        expires_at=None if answer.expires_in is None else now + answer.expires_in,
+        expires_at=None if answer.expires_in is None else asked_at + answer.expires_in,
         scopes=grant.tokens.scopes if answer.scopes is None else answer.scopes,
-        obtained_at=now,
+        obtained_at=asked_at,
     )
 
 

@@ -18,6 +18,8 @@ from sidecar.grants.resolution import same_account
 from sidecar.grants.sealing import GrantSeal, new_grant_id, user_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sidecar.clock import Clock
     from sidecar.crypto.keyring import Keyring
     from sidecar.grants.records import GrantRecords, Record, Spending
@@ -101,8 +103,8 @@ class GrantStore:
         return self._seal.tag(owner)
 
     async def of_user(self, owner: Owner) -> tuple[Grant, ...]:
-        found = await self._records.of_user(self._seal.tag(owner))
-        return tuple(self._opened(record) for record in found.records)
+        _, grants = await self._read(self._seal.tag(owner))
+        return grants
 
     async def get(self, grant: GrantId) -> Grant | None:
         """Return the grant, none for an unknown id or a text that is no id."""
@@ -115,15 +117,15 @@ class GrantStore:
         """Keep what the user gave: over the grant for that account if there is one (same id), else anew."""
         user = self._seal.tag(consent.owner)
         while True:
-            found = await self._records.of_user(user)
-            existing = self._find([self._opened(record) for record in found.records], consent)
+            revision, grants = await self._read(user)
+            existing = self._find(grants, consent)
             if existing is not None:
                 renewed = self._renew(existing, consent)
                 if await self.replace(renewed, version=existing.version):
                     return Kept(grant=renewed, is_new=False)
                 continue
             grant = self._create(user, consent)
-            if await self._records.add(self._seal.close(grant), revision=found.revision):
+            if await self._records.add(self._seal.close(grant), revision=revision):
                 return Kept(grant=grant, is_new=True)
 
     async def replace(self, grant: Grant, *, version: int) -> bool:
@@ -157,6 +159,16 @@ class GrantStore:
             )
         return self._open_seal
 
+    async def _read(self, user: UserTag) -> tuple[int, tuple[Grant, ...]]:
+        """Return the user's revision and grants."""
+        found = await self._records.of_user(user)
+        if any(user_of(record.id) != user for record in found.records):
+            # Each record opens in the place it names itself: an answer to somebody else's question, as a
+            # confused connection gives it, would open like the right one.
+            log.error("the store answered with the grants of another user")
+            raise StoreUnavailableError("The store gave a wrong answer. Try again shortly.", retry_after=1.0)
+        return found.revision, tuple(self._opened(record) for record in found.records)
+
     def _opened(self, record: Record) -> Grant:
         # To leave a grant out that does not open would be to choose among the others as if it did not exist.
         try:
@@ -164,19 +176,24 @@ class GrantStore:
         except SealBrokenError as exc:
             raise _not_opened(exc) from exc
 
-    def _find(self, grants: list[Grant], consent: Consent) -> Grant | None:
+    def _find(self, grants: Sequence[Grant], consent: Consent) -> Grant | None:
         account = consent.account
         own = [grant for grant in grants if grant.provider == consent.provider]
         exact = [grant for grant in own if grant.account == account]
         named = [grant for grant in own if same_account(grant, account.identifier or account.label)]
-        fitting = exact or named
+        # Of such a grant nothing but the label was known until now, and the label is the same.
+        labelled = Account(label=account.label)
+        unidentified = [grant for grant in own if account.label and grant.account == labelled]
+        fitting = exact or named or unidentified
         # Two grants that both go by the name are no reason to overwrite either.
         return fitting[0] if len(fitting) == 1 else None
 
     def _renew(self, grant: Grant, consent: Consent) -> Grant:
+        known, given = grant.account, consent.account
         account = Account(
-            label=consent.account.label or grant.account.label,
-            identifier=consent.account.identifier or grant.account.identifier,
+            # Whoever names an account by its identifier does not take its label away.
+            label=known.label if given.label in ("", known.identifier) else given.label,
+            identifier=given.identifier or known.identifier,
         )
         renewed = grant.after(Event.CONSENTED, at=self._clock.now(), tokens=consent.tokens)
         return replace(renewed, account=account)

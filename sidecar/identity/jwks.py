@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 # Discovery and key set together: what a user who came first may be kept waiting.
 FETCH_TIMEOUT: Final = 5.0
-# CONTRACT §8: an identity provider that fails is asked again at least this often.
+# An identity provider that fails is asked again this often, so its recovery is noticed within seconds.
 RETRY_AFTER: Final = 5.0
 # Without keys every request would like to try; once a second is enough to notice the recovery.
 ATTEMPT_PAUSE: Final = 1.0

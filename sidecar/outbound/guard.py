@@ -39,7 +39,7 @@ class AddressRefusedError(OSError):
 
 
 def may_dial(address: str, *, host: str, networks: Sequence[str] | None) -> bool:
-    """Whether `address` may be dialled for the configured `host` (CONTRACT §3).
+    """Whether `address` may be dialled for the configured `host`.
 
     Public addresses may. Loopback may only where `host` is `localhost` or a loopback literal, private ones
     only inside `networks` (CIDR), metadata addresses never. `networks=None` is for peers that the operator

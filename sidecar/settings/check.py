@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import ssl
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -113,5 +114,13 @@ def _files(settings: Settings) -> Iterator[str]:
     files = {"identity.ca_file": settings.identity.ca_file}
     files |= {f"providers.{name}.ca_file": provider.ca_file for name, provider in settings.providers.items()}
     for path, file in files.items():
-        if file and not os.access(file, os.R_OK):
-            yield f"{path}: the file is not there or not readable for this user"
+        if file and not _is_certificates(file):
+            yield f"{path}: the file is not there, not readable for this user, or holds no PEM certificates"
+
+
+def _is_certificates(file: str) -> bool:
+    try:
+        ssl.create_default_context(cafile=file)
+    except (OSError, ValueError):
+        return False
+    return True

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES: Final = 1024 * 1024
 MAX_VALUES: Final = 50_000
 MAX_DEPTH: Final = 20
+TOO_MUCH: Final = "too many values, or nested too deeply"
 TAG: Final = "tag:yaml.org,2002:"
 PLAIN_TAGS: Final = frozenset(
     TAG + name
@@ -64,6 +65,7 @@ def _text_of(path: pathlib.Path) -> str:
 
 def _compose(text: str, name: str) -> yaml.Node | None:
     try:
+        _refuse_depth(text, name)
         loader = LOADER(text)
         try:
             node: yaml.Node | None = loader.get_single_node()
@@ -71,11 +73,22 @@ def _compose(text: str, name: str) -> yaml.Node | None:
             loader.dispose()
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ConfigurationError(f"{name}{line}: is not valid YAML: {_safe(exc.problem)}") from None
-    except (yaml.YAMLError, RecursionError):
-        raise ConfigurationError(f"{name}: is not valid YAML: unreadable characters or nesting") from None
+        place = f"{name}, line {mark.line + 1}" if mark else name
+        raise ConfigurationError(f"{place}: is not valid YAML: {_safe(exc.problem)}") from None
+    except yaml.YAMLError:
+        raise ConfigurationError(f"{name}: is not valid YAML: unreadable characters") from None
     return node
+
+
+def _refuse_depth(text: str, name: str) -> None:
+    """Raise `ConfigurationError` for nesting that the composer would follow until the stack ends."""
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            mark = event.start_mark
+            place = f"{name}, line {mark.line + 1}" if mark else name
+            raise ConfigurationError(f"{place}: {TOO_MUCH}")
 
 
 def _safe(problem: str | None) -> str:
@@ -98,7 +111,7 @@ class _Reader:
         """Return the value; what could not be read is null, and a problem of the layer."""
         self._left -= 1
         if self._left < 0 or len(path) > MAX_DEPTH:
-            raise ConfigurationError(f"{self._origin(node)}: too many values, or nested too deeply")
+            raise ConfigurationError(f"{self._origin(node)}: {TOO_MUCH}")
         if node.tag not in PLAIN_TAGS:
             self._problem(path, node, "has a YAML tag; write plain values")
             return None

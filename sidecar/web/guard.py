@@ -2,7 +2,7 @@
 
 A page of another site can send requests to 127.0.0.1 from a developer's browser, and a name that is
 re-bound to 127.0.0.1 makes them same-origin. So the Host must be one of ours, and a browser must say that
-the request comes from our own origin (CONTRACT §2).
+the request comes from our own origin (docs/reference/http.md).
 
 Scope: pure checks of one request. Pages that a browser is meant to open are guarded by their own state.
 """

@@ -30,6 +30,9 @@ def check_head(request: web.BaseRequest, limits: HeadLimits) -> None:
         raise BadRequestError("Only HTTP/1.0 and HTTP/1.1 are spoken here.")
     if not request.raw_path.startswith("/"):
         raise BadRequestError("The request target must be a path; this listener is no proxy.")
+    if "#" in request.raw_path:
+        # RFC 9112 §3.2: a fragment stays with the client. Readers differ on whether it belongs to the path.
+        raise BadRequestError("The request target must not have a fragment.")
     for name in ONCE:
         if len(request.headers.getall(name, ())) > 1:
             raise BadRequestError(f"{name} stands more than once.")

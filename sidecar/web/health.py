@@ -2,7 +2,7 @@
 
 A sidecar that reports "not ready" whenever its identity provider is away takes every app down with it. So
 readiness asks whether the keys and the store were reached once; a later outage is told, and nothing more,
-because warm users are still served (CONTRACT §2).
+because warm users are still served (docs/reference/http.md).
 
 Scope: the ops listener. Its answers hold no secret and no name of a user; anybody who reaches it may ask.
 """

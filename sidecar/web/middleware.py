@@ -28,7 +28,7 @@ from sidecar.web.guard import Guard, Visit
 from sidecar.web.head import check_head
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from aiohttp.typedefs import Handler, Middleware
 
@@ -52,12 +52,13 @@ def build_app(
     `prefix` is the path of `public_url` without a trailing slash. Without a guard anybody may ask anything,
     which is right for what is read-only and holds no secret.
     """
-    app = web.Application(middlewares=[] if guard is None else [_guarded(guard, prefix)])
+    own_paths: dict[object, str] = {}
+    app = web.Application(middlewares=[] if guard is None else [_guarded(guard, own_paths, prefix)])
     for route in routes:
-        app.router.add_routes([route])
-        if prefix:
-            moved = web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs)
-            app.router.add_routes([moved])
+        for before in dict.fromkeys(("", prefix)):
+            moved = web.RouteDef(route.method, before + route.path, route.handler, route.kwargs)
+            for added in app.router.add_routes([moved]):
+                own_paths[added.resource] = route.path
     return app
 
 
@@ -84,22 +85,22 @@ def answering(handle: Handle, *, metrics: Metrics, limits: HeadLimits) -> Handle
     return answer
 
 
-def _guarded(guard: Guard, prefix: str) -> Middleware:
+def _guarded(guard: Guard, own_paths: Mapping[object, str], prefix: str) -> Middleware:
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        guard.check(_visit_of(request, prefix))
+        # The route that matched, and not the target: `/%61dmin` and `/admin` are one route, and a prefix may
+        # look like the beginning of a route's own path.
+        own_path = own_paths.get(request.match_info.route.resource)
+        guard.check(_visit_of(request, own_path or request.path.removeprefix(prefix)))
         return await handler(request)
 
     return check
 
 
-def _visit_of(request: web.Request, prefix: str) -> Visit:
-    # The route that matched, and not the target: `/%61dmin` and `/admin` are one route.
-    resource = request.match_info.route.resource
-    path = request.path if resource is None else resource.canonical
+def _visit_of(request: web.Request, path: str) -> Visit:
     return Visit(
         method=request.method,
-        path=path.removeprefix(prefix),
+        path=path,
         host=request.headers.get("Host", ""),
         origins=request.headers.getall("Origin", ()),
         fetch_sites=request.headers.getall("Sec-Fetch-Site", ()),

@@ -148,6 +148,28 @@ def test_a_bad_line_is_named_by_number_and_the_others_are_taken(config: Path) ->
     assert "1 imported, 3 refused" in result.stderr
 
 
+def test_lines_are_read_strictly_and_whatever_their_writer_put_around_them(config: Path) -> None:
+    twice = json.dumps(ROW)[:-1] + ', "subject": "mallory"}'
+    lines = "\n".join(["\ufeff" + json.dumps(ROW), "[" * 100_000, twice, json.dumps(ROW) + "\r"])
+
+    result = sidecar("grants", "import", "-", "--config", str(config), stdin=lines)
+
+    assert "2 imported, 2 refused" in result.stderr
+    assert all(f"line {number} is not a JSON object" in result.stderr for number in (2, 3))
+    assert "Traceback" not in result.stderr
+
+
+def test_a_file_that_cannot_be_read_is_a_failure(config: Path, tmp_path: Path) -> None:
+    result = sidecar("grants", "import", str(tmp_path / "nowhere"), "--config", str(config))
+
+    assert (result.returncode, "Traceback" in result.stderr) == (1, False)
+
+
+@pytest.mark.parametrize("arguments", [("list", "--subject", ""), ("list", "--provider", ""), ("revoke", "")])
+def test_an_empty_argument_does_not_mean_everything(arguments: tuple[str, ...]) -> None:
+    assert sidecar("grants", *arguments).returncode == 2
+
+
 def test_no_token_is_ever_printed(config: Path) -> None:
     imported = sidecar(
         "grants", "import", "-", "--config", str(config), "--output", "json", stdin=json.dumps(ROW)

@@ -17,6 +17,7 @@ from sidecar.errors import (
     PolicyDeniedError,
     ReauthRequiredError,
     RefreshUnavailableError,
+    ScopeReauthRequiredError,
     SidecarError,
     StoreUnavailableError,
 )
@@ -195,7 +196,7 @@ async def house() -> AsyncIterator[House]:
 
 
 def _providers(box: ProviderInABox) -> list[Provider]:
-    """Return `files`, `mail` beside it, and `plain`, which cannot refresh."""
+    """Return `files`, `mail` beside it, `plain`, which cannot refresh, and `scoped`, which needs scopes."""
     origin = Origin(scheme="http", host="127.0.0.1", port=int(box.url.rpartition(":")[2]))
     files = Provider(
         name="files",
@@ -203,7 +204,12 @@ def _providers(box: ProviderInABox) -> list[Provider]:
         endpoints=Endpoints(authorize_url=box.authorize_url, token_url=box.token_url),
         client=OAuthClient(client_id=box.client_id, client_secret=Secret(box.client_secret)),
     )
-    return [files, replace(files, name="mail"), replace(files, name="plain", endpoints=Endpoints())]
+    return [
+        files,
+        replace(files, name="mail"),
+        replace(files, name="plain", endpoints=Endpoints()),
+        replace(files, name="scoped", scopes=("read", "write")),
+    ]
 
 
 async def test_the_warm_path_asks_nobody(house: House) -> None:
@@ -421,6 +427,20 @@ async def test_a_set_of_another_process_that_has_expired_too_is_refreshed_again(
 
     token = await asking
     assert (house.whose(token), token.version, house.box.token_calls) == ("ann", 3, 2)
+
+
+async def test_a_refresh_that_brings_fewer_scopes_is_told_at_once(house: House) -> None:
+    grant = await house.consented(provider="scoped", scopes=frozenset({"read", "write"}))
+    narrower = Secret(house.box.issue("ann", scopes=["read"]).refresh_token)
+    tokens = replace(grant.tokens, refresh_token=narrower)
+    await house.store.replace(replace(grant, tokens=tokens, version=2), version=1)
+    house.clock.advance(LIFETIME)
+
+    with pytest.raises(ScopeReauthRequiredError) as refused:
+        await house.ask(provider="scoped")
+
+    assert list(refused.value.missing_scopes) == ["write"]
+    assert house.box.token_calls == 1
 
 
 async def test_a_look_up_that_had_to_refresh_is_a_miss(house: House) -> None:

@@ -15,7 +15,7 @@ from sidecar.errors import (
     SidecarError,
 )
 
-CONTRACT = {
+RELIED_ON = {
     400: {"bad_request", "conflicting_credentials"},
     401: {"missing_token", "invalid_token", "token_expired"},
     403: {
@@ -44,7 +44,7 @@ def test_the_codes_and_statuses_are_those_that_callers_rely_on() -> None:
         found.setdefault(error.status, set()).add(code)
 
     # Further codes may be added; none of these may go or change its status.
-    assert {status: found[status] & codes for status, codes in CONTRACT.items()} == CONTRACT
+    assert {status: found[status] & codes for status, codes in RELIED_ON.items()} == RELIED_ON
 
 
 @pytest.mark.parametrize("code", ERRORS)

@@ -1,6 +1,6 @@
 """Speak to one Redis server, and give up on it fast.
 
-A caller waits for a store that is gone at most a quarter of a second (CONTRACT: 503 within 250 ms), and once
+A caller waits for a store that is gone at most a quarter of a second (then it is 503), and once
 it is known to be gone, not at all: the first failure refuses everything after it, and a probe in the
 background finds out when the server is back. The library's own retries are off; they take seconds.
 

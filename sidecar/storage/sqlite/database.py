@@ -131,12 +131,13 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        connection.execute("COMMIT")
     except BaseException:
-        # SQLite has already rolled back after some errors, a full disk among them.
+        # SQLite has already rolled back after some errors, a full disk among them. Where it has not, the
+        # next transaction could not begin.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
 @contextmanager

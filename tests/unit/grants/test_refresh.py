@@ -285,6 +285,19 @@ async def test_a_held_set_gives_way_to_what_was_written_meanwhile(house: House) 
     assert await house.kept(grant) == consented
 
 
+async def test_a_token_lives_from_when_it_was_asked_for(house: House) -> None:
+    grant, process = await house.consented(), house.process()
+    house.box.token_endpoint.after.hold()
+    slow = asyncio.create_task(process.refresh(grant, house.provider))
+    await house.asked()
+    asked_at, lifetime = house.clock.now(), house.box.token_endpoint.expires_in
+    house.clock.advance(3600)
+    house.box.token_endpoint.after.release()
+    tokens = (await slow).tokens
+
+    assert (tokens.obtained_at, tokens.expires_at) == (asked_at, asked_at + lifetime)
+
+
 async def test_a_late_answer_is_written_although_the_lease_was_lost(house: House) -> None:
     grant = await house.consented()
     house.box.token_endpoint.after.hold()
@@ -556,7 +569,9 @@ async def test_what_can_be_refreshed_has_a_token_and_an_endpoint(house: House) -
     grant = await house.consented()
     nothing_to_spend = replace(grant, tokens=replace(grant.tokens, refresh_token=None))
     nowhere_to_go = replace(house.provider, endpoints=Endpoints())
+    nobody_to_be = replace(house.provider, client=None)
 
     assert can_refresh(grant, house.provider)
     assert not can_refresh(nothing_to_spend, house.provider)
     assert not can_refresh(grant, nowhere_to_go)
+    assert not can_refresh(grant, nobody_to_be)

@@ -1,4 +1,4 @@
-"""CONTRACT section 4 as a table: which grants there are, what is asked, what comes of it."""
+"""Choosing the grant as a table: which grants there are, what is asked, what comes of it."""
 
 from __future__ import annotations
 

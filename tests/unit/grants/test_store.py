@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -17,8 +17,8 @@ from sidecar.testing.clock import ManualClock
 from tests.grants import ALICE, ALICE_TAG, token_set
 
 if TYPE_CHECKING:
-    from sidecar.grants.model import TokenSet
-    from sidecar.grants.records import GrantRecords
+    from sidecar.grants.model import TokenSet, UserTag
+    from sidecar.grants.records import GrantRecords, UserRecords
 
 BOB = Owner(issuer=ALICE.issuer, subject="auth0|bob")
 KEY = EncryptionKey("k1", bytes(32))
@@ -81,7 +81,8 @@ async def test_a_second_consent_for_an_account_keeps_the_id_and_brings_the_grant
         (("work", "a@x"), ("", "a@x"), True),
         (("work", "a@x"), ("job", "a@x"), True),
         (("work", "a@x"), ("a@x", ""), True),
-        (("work", ""), ("work", "a@x"), False),
+        (("work", ""), ("work", "a@x"), True),
+        (("", ""), ("", "a@x"), False),
         (("work", "a@x"), ("work", "b@x"), False),
         (("work", "a@x"), ("home", ""), False),
         (("work", "a@x"), ("", ""), False),
@@ -108,6 +109,34 @@ async def test_a_renewed_grant_takes_over_the_names_it_is_given_and_keeps_the_ot
 
     assert by_label.account == Account(label="work", identifier="a@x")
     assert by_identifier.account == Account(label="job", identifier="a@x")
+
+
+async def test_whoever_names_an_account_by_its_identifier_keeps_its_label() -> None:
+    store = await opened()
+    await store.consented(consent("work", "a@x"))
+    kept = await store.consented(consent("a@x"))
+
+    assert kept.grant.account == Account(label="work", identifier="a@x")
+
+
+async def test_a_label_learns_its_identifier_and_no_other_account_takes_it_over() -> None:
+    store = await opened()
+    labelled = (await store.consented(consent("work"))).grant
+    identified = (await store.consented(consent("work", "a@x"))).grant
+    other = await store.consented(consent("work", "b@x"))
+
+    assert (identified.id, identified.account.identifier) == (labelled.id, "a@x")
+    assert other.is_new
+
+
+async def test_an_identifier_weighs_more_than_a_label() -> None:
+    store = await opened()
+    home = (await store.consented(consent("home", "a@x"))).grant
+    work = (await store.consented(consent("work"))).grant
+    kept = await store.consented(consent("work", "a@x"))
+
+    assert kept.grant.id == home.id
+    assert await store.get(work.id) == work
 
 
 async def test_a_consent_for_a_name_that_two_grants_have_overwrites_neither() -> None:
@@ -262,6 +291,34 @@ async def test_a_key_that_changed_under_its_id_refuses_the_start() -> None:
 
     with pytest.raises(ConfigurationError, match=r"encryption\.keys"):
         await store_over(records, EncryptionKey(KEY.id, b"\x07" * 32)).open()
+
+
+class Confused:
+    """Records that answer every question about a user with what somebody else has."""
+
+    def __init__(self, records: GrantRecords, somebody_else: UserTag) -> None:
+        self._records = records
+        self._somebody_else = somebody_else
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._records, name)
+
+    async def of_user(self, _: UserTag) -> UserRecords:
+        return await self._records.of_user(self._somebody_else)
+
+
+async def test_another_users_grants_are_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    records = memory()
+    store = await opened(records)
+    await store.consented(consent("work", owner=BOB))
+    confused = await opened(cast("GrantRecords", Confused(records, store.tag(BOB))))
+
+    with pytest.raises(StoreUnavailableError):
+        await confused.of_user(ALICE)
+    with pytest.raises(StoreUnavailableError):
+        await confused.consented(consent("work"))
+    assert caplog.messages == ["the store answered with the grants of another user"] * 2
+    assert len(await confused.of_user(BOB)) == 1
 
 
 async def test_a_grant_that_does_not_open_is_told_to_the_operator_and_not_to_the_caller(

@@ -46,6 +46,7 @@ def test_there_is_nothing_to_say_about_a_calm_configuration(calm: dict[str, Any]
         ({"identity": {"kind": "okta"}}, "identity.kind"),
         ({"identity": {"issuer": "http://idp.example.com", "insecure_http": True}}, "identity.issuer"),
         ({"identity": {"ca_file": "/nowhere/ca.pem"}}, "identity.ca_file"),
+        ({"identity": {"ca_file": __file__}}, "identity.ca_file"),
         ({"admin": {"keys": []}}, "admin.keys"),
         ({"admin": {"public": True}}, "admin.public"),
         ({"listen": {"control": "0.0.0.0:4102"}}, "listen.control"),

@@ -152,6 +152,30 @@ async def test_the_admin_api_is_hidden_however_it_is_spelled(serve: Serve, path:
     assert (answer.status, answer.headers["Sidecar-Error"]) == (404, "not_found")
 
 
+async def test_a_prefix_that_looks_like_a_route_uncovers_nothing(serve: Serve) -> None:
+    guard = Guard(public_host="notes.example.com")
+    routes = [web.get("/admin/v1/grants", hello), web.get("/v1/me", hello)]
+    statuses = {}
+    for prefix in ("/admin", "/v1"):
+        async with serve(routes, guard=guard, prefix=prefix) as client:
+            for path, host in (
+                ("/admin/v1/grants", "notes.example.com"),
+                (f"{prefix}/v1/me", "notes.example.com"),
+                ("/v1/me", "evil.example"),
+            ):
+                async with client.get(path, headers={"Host": host}) as answer:
+                    statuses[prefix, path] = answer.status
+
+    assert statuses == {
+        ("/admin", "/admin/v1/grants"): 404,
+        ("/admin", "/admin/v1/me"): 200,
+        ("/admin", "/v1/me"): 421,
+        ("/v1", "/admin/v1/grants"): 404,
+        ("/v1", "/v1/v1/me"): 200,
+        ("/v1", "/v1/me"): 421,
+    }
+
+
 async def test_another_site_is_refused(serve: Serve) -> None:
     headers = {"Origin": "https://evil.example"}
     async with (
@@ -184,6 +208,7 @@ ODD_HEADS = {
     "odd host": b"GET / HTTP/1.1\r\nConnection: close\r\nHost: a b\r\n\r\n",
     "http/1.0 and chunks": b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "absolute-form": b"GET http://evil.example/ HTTP/1.1\r\n" + TWICE + b"\r\n",
+    "fragment": b"GET /#/x HTTP/1.1\r\n" + TWICE + b"\r\n",
     "connect": b"CONNECT evil.example:443 HTTP/1.1\r\n" + TWICE + b"\r\n",
 }
 

@@ -218,6 +218,27 @@ async def test_a_failed_step_writes_nothing_and_the_next_one_works(database: Dat
     assert count == 0
 
 
+async def test_after_a_commit_that_failed_nothing_is_written_and_the_next_one_works(
+    database: Database,
+) -> None:
+    def refuse_to_commit(action: int, argument: str | None, *_: str | None) -> int:
+        is_commit = (action, argument) == (sqlite3.SQLITE_TRANSACTION, "COMMIT")
+        return sqlite3.SQLITE_DENY if is_commit else sqlite3.SQLITE_OK
+
+    def write_in_vain(sql: sqlite3.Connection) -> None:
+        sql.execute("INSERT INTO meta VALUES ('notes', 'name', x'00')")
+        sql.set_authorizer(refuse_to_commit)
+
+    def count(sql: sqlite3.Connection) -> int:
+        sql.set_authorizer(None)
+        return int(sql.execute("SELECT count(*) FROM meta").fetchone()[0])
+
+    with pytest.raises(StoreUnavailableError):
+        await database.run(write_in_vain)
+
+    assert await database.run(count) == 0
+
+
 async def test_a_store_that_is_not_open_is_unavailable(path: Path) -> None:
     database = Database(str(path))
     with pytest.raises(StoreUnavailableError):
