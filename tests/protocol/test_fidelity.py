@@ -171,6 +171,7 @@ def check_answer(say, method, interim, answer):
 async def exchange_all(proxy, provider, plan):
     """Ask for each of the plan in turn on one connection, and hold both sides against the oracle."""
     speaker = Speaker()
+    provider.hang_up()
     provider.script = speaker.script
     # What the broker remembers would be printed with a failing example.
     proxy.broker.asked.clear()
@@ -208,7 +209,6 @@ SUMMED = b"5\r\nhello\r\n0\r\nX-Sum: 1\r\nx-sum:  2 \r\n\r\n"
 TRAILERS = [(b"X-Sum", b"1"), (b"x-sum", b"2")]
 
 
-@pytest.mark.xfail(reason="aiohttp's server drops trailers")
 async def test_trailers_of_a_request_reach_the_provider(proxy, provider):
     watcher = Watcher()
     provider.script = watcher.script
@@ -227,7 +227,6 @@ async def summed_answer(proxy, provider, *fields):
     return answer
 
 
-@pytest.mark.xfail(reason="aiohttp's client drops trailers")
 async def test_trailers_of_an_answer_reach_a_caller_that_takes_them(proxy, provider):
     answer = await summed_answer(proxy, provider, "TE: trailers")
 
@@ -241,7 +240,6 @@ async def test_trailers_of_an_answer_end_at_a_caller_that_does_not_ask_for_them(
     assert (answer.values(b"trailer"), answer.trailers) == ([], [])
 
 
-@pytest.mark.xfail(reason="aiohttp's parser cannot be trusted after a chunked request (`web.strict_handler`)")
 async def test_a_connection_goes_on_after_a_chunked_request(proxy, provider):
     watcher = Watcher()
     provider.script = watcher.script
@@ -253,7 +251,7 @@ async def test_a_connection_goes_on_after_a_chunked_request(proxy, provider):
     assert len(answers) == 3
 
 
-@pytest.mark.xfail(reason="aiohttp's server takes the end of what a caller sends for the end of the caller")
+@pytest.mark.xfail(reason="the end of what a caller sends is taken for the end of the caller (decision 0006)")
 async def test_a_caller_that_has_said_everything_still_gets_its_answer(proxy, provider):
     watcher = Watcher()
     provider.script = watcher.script
@@ -266,7 +264,6 @@ async def test_a_caller_that_has_said_everything_still_gets_its_answer(proxy, pr
     assert [answer.body for answer in answers_in(received)] == [b"ok"]
 
 
-@pytest.mark.xfail(reason="aiohttp refuses fields of its choice that stand twice")
 @pytest.mark.parametrize("name", ["User-Agent", "Content-Type", "ETag", "Server", "Max-Forwards"])
 async def test_a_field_that_stands_twice_is_passed_on_twice(proxy, provider, name):
     watcher = Watcher()

@@ -125,7 +125,6 @@ async def test_where_a_packet_ends_changes_nothing(proxy, provider, jwt, caplog,
     assert faults(caplog.records) == []
 
 
-@pytest.mark.xfail(reason="aiohttp answers what it cannot read in HTTP/1.0")
 async def test_a_malformed_request_is_refused_in_our_own_version(proxy):
     received = await proxy.call(CASES["field line 'X Y: 1'"].sent.encode())
 
