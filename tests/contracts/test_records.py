@@ -221,9 +221,7 @@ async def test_a_note_by_a_clock_that_was_ahead_stands_no_longer_than_one_by_our
     await records.begin_spending(kept.id, version=1, now=now + ahead, until=now + ahead + 40)
 
     assert await records.begin_spending(kept.id, version=1, now=now, until=now + 40) is Spending.STANDING
-    assert (
-        await records.begin_spending(kept.id, version=1, now=now + 39, until=now + 79) is Spending.STANDING
-    )
+    assert await records.begin_spending(kept.id, version=1, now=now + 39, until=now + 79) is Spending.STANDING
     assert await records.begin_spending(kept.id, version=1, now=now + 40, until=now + 80) is Spending.STARTED
 
 
