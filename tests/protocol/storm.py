@@ -105,7 +105,7 @@ class StormyProvider:
         try:
             while await self._one(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError):
             return
         finally:
             self.lines.discard(writer)
