@@ -131,8 +131,10 @@ class App:
         parts = self._parts
         parts.health.draining()
         await parts.proxy.stop()
-        await parts.control.stop()
-        await self._persist()
+        # Side by side: a stalled call on the control listener must not use up the time that a token set needs.
+        await asyncio.gather(self._persist(), parts.control.stop())
+        # What came in on the control listener while that was going on.
+        await parts.flow.close()
         for watch in self._watches:
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)

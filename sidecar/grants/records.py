@@ -89,6 +89,9 @@ class GrantRecords(Protocol):
 
         `STALE` when the grant is gone or has another version, `STANDING` when a note for this version
         stands past `now`, else the note is written: `STARTED`, for exactly one of several callers.
+
+        A standing note that ends after `until` ends at `until` from then on: nobody asks for longer, so its
+        writer's clock was ahead of the caller's, and would close the grant for as long as it was.
         """
         ...
 

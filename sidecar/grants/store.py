@@ -174,7 +174,7 @@ class GrantStore:
         try:
             return self._seal.open(record)
         except SealBrokenError as exc:
-            raise _not_opened(exc) from exc
+            raise _not_opened(record, exc) from exc
 
     def _find(self, grants: Sequence[Grant], consent: Consent) -> Grant | None:
         account = consent.account
@@ -211,9 +211,10 @@ class GrantStore:
         )
 
 
-def _not_opened(exc: SealBrokenError) -> StoreUnavailableError:
+def _not_opened(record: Record, exc: SealBrokenError) -> StoreUnavailableError:
     """Tell the operator which key is missing, and the caller only that the operator was told."""
-    log.error("a grant in the store does not open: %s; check encryption.keys", exc)
+    # By its id a damaged grant can be removed; it keeps its user and every list of grants waiting until then.
+    log.error("grant %s does not open: %s; check encryption.keys", record.id, exc)
     return StoreUnavailableError(
         "The store holds a grant that cannot be opened. The operator finds the reason in the log.",
         retry_after=30.0,

@@ -102,10 +102,12 @@ class TokenEndpoint:
         if provider.client is None or not url:
             raise TokenError(Verdict.MISCONFIGURED, code="not_configured")
         headers, credentials = _authentication(provider.client)
+        # A JSON escape can put half a surrogate pair into a token; only the provider knows if it is good.
+        members = urlencode({**form, **credentials}, errors="surrogatepass")
         try:
             answer = await self._client.post(
                 url,
-                body=urlencode({**form, **credentials}).encode(),
+                body=members.encode(),
                 headers={**HEADERS, **headers},
                 timeout=self._timeout,
                 max_bytes=MOST_ANSWER_BYTES,

@@ -48,6 +48,9 @@ def _listeners(settings: Settings) -> Iterator[Broken]:
     listen = settings.listen
     if not listen.proxy.is_local and not listen.keys:
         yield ("listen", "keys"), "is required where listen.proxy is neither loopback nor a Unix socket"
+    if "%" in (settings.public_url or ""):
+        # The routes under it are matched decoded, so a path written in another way would never be found.
+        yield ("public_url",), "must have a path without percent-encoding"
     addresses = {"proxy": listen.proxy, "ops": listen.ops, "control": listen.control}
     for (first, one), (second, other) in combinations(addresses.items(), 2):
         if one.overlaps(other):

@@ -106,6 +106,7 @@ class MemoryRecords:
             return Spending.STALE
         noted, ends_at = kept.notes.get(grant, (0, 0.0))
         if noted == version and ends_at > now:
+            kept.notes[grant] = (version, min(ends_at, until))
             return Spending.STANDING
         kept.notes[grant] = (version, until)
         return Spending.STARTED

@@ -213,6 +213,18 @@ async def test_a_note_stands_until_its_time_and_not_at_it(stores: Stores) -> Non
     )
 
 
+async def test_a_note_by_a_clock_that_was_ahead_stands_no_longer_than_one_by_ours(stores: Stores) -> None:
+    records = stores.one.records
+    kept = record()
+    await records.add(kept, revision=0)
+    now, ahead = 1_800_000_000.0, 3600.0
+    await records.begin_spending(kept.id, version=1, now=now + ahead, until=now + ahead + 40)
+
+    assert await records.begin_spending(kept.id, version=1, now=now, until=now + 40) is Spending.STANDING
+    assert await records.begin_spending(kept.id, version=1, now=now + 39, until=now + 79) is Spending.STANDING
+    assert await records.begin_spending(kept.id, version=1, now=now + 40, until=now + 80) is Spending.STARTED
+
+
 async def test_a_note_for_a_version_that_is_not_kept_is_stale(stores: Stores) -> None:
     records = stores.one.records
     kept = record(version=2)

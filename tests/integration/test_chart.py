@@ -55,7 +55,10 @@ def values_of(case: str, **changes: Any) -> dict[str, Any]:
 
 def manifests(engine: Helm, values: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the rendered objects by kind; no kind occurs twice."""
-    rendered = engine.render(values)
+    return by_kind_of(engine.render(values))
+
+
+def by_kind_of(rendered: dict[str, str]) -> dict[str, dict[str, Any]]:
     texts = [text for name, text in rendered.items() if name.endswith(".yaml")]
     objects = [document for text in texts for document in yaml.safe_load_all(text) if document]
     by_kind = {document["kind"]: document for document in objects}
@@ -87,6 +90,21 @@ def test_helm_lint_finds_nothing(engine: Helm, case: str) -> None:
 def test_every_object_fits_the_strict_schema_of_kubernetes(engine: Helm, case: str, version: str) -> None:
     for document in manifests(engine, values_of(case)).values():
         assert kubernetes_validate.validate(document, version, strict=True) == version
+
+
+def test_names_that_look_like_numbers_stay_names(engine: Helm) -> None:
+    values = values_of(
+        "sqlite",
+        secrets__name="1",
+        secrets__settings={"encryption.keys": "2026"},
+        store__persistence__storageClassName="3",
+        serviceAccount__name="4",
+        app__ports=[{"name": "1e3", "containerPort": 8080}],
+    )
+    objects = by_kind_of(engine.render(values, name="5", namespace="6"))
+
+    for document in objects.values():
+        assert kubernetes_validate.validate(document, KUBERNETES[-1], strict=True) == KUBERNETES[-1]
 
 
 @pytest.mark.parametrize("case", CASES)

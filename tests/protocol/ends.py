@@ -10,6 +10,7 @@ import struct
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from tests.polling import eventually
 from tests.protocol.wire import Message, NotHttpError, answer_at, request_at
 
 if TYPE_CHECKING:
@@ -23,12 +24,22 @@ TURNS_TO_READ = 3
 
 
 class Seen:
-    """What one connection to the provider carried; `end` is where its last whole request ends."""
+    """What one connection to the provider carried; `end` is where its last whole request ends.
+
+    `is_proven` says that it carried a whole request at any time.
+    """
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.end = 0
         self.is_malformed = False
+        self.is_open = True
+        self.is_proven = False
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether there are bytes beyond the whole requests."""
+        return len(self.data) > self.end
 
     def next_message(self) -> Message | None:
         """Return the next whole request; nothing where there is none yet or what came is none."""
@@ -39,6 +50,7 @@ class Seen:
             return None
         if message is not None:
             self.end = message.end
+            self.is_proven = True
         return message
 
 
@@ -56,23 +68,36 @@ class Watcher:
     async def script(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         seen = Seen()
         self.connections.append(seen)
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             while piece := await reader.read(READ_BYTES):
                 seen.data += piece
                 while (message := seen.next_message()) is not None:
                     self.messages.append(message)
                     writer.write(self._answer(message))
                     await writer.drain()
+        seen.is_open = False
 
-    @property
-    def sent(self) -> bytes:
-        """All bytes that any connection carried."""
-        return b"".join(seen.data for seen in self.connections)
+    async def clear(self) -> None:
+        """Forget what was seen, once broken requests have ended; kept connections are watched on."""
+
+        async def is_settled() -> bool:
+            return not any(
+                seen.is_open and (seen.has_rest or not seen.is_proven) for seen in self.connections
+            )
+
+        for _ in range(TURNS_TO_READ):
+            await asyncio.sleep(0)
+        assert await eventually(is_settled)
+        self.messages.clear()
+        self.connections = [seen for seen in self.connections if seen.is_open]
+        for seen in self.connections:
+            seen.data.clear()
+            seen.end = 0
 
     @property
     def has_rest(self) -> bool:
         """Whether a connection carried bytes beyond its whole requests."""
-        return any(len(seen.data) > seen.end for seen in self.connections)
+        return any(seen.has_rest for seen in self.connections)
 
 
 def answer_with_target(message: Message) -> bytes:

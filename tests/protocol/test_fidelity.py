@@ -92,7 +92,7 @@ class Speaker:
 
     async def script(self, reader, writer):
         seen = Seen()
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             while piece := await reader.read(65536):
                 seen.data += piece
                 message = seen.next_message()
@@ -168,11 +168,16 @@ def check_answer(say, method, interim, answer):
     ]
 
 
-async def exchange_all(proxy, provider, plan):
+@pytest.fixture
+def speaker(provider):
+    speaking = Speaker()
+    provider.script = speaking.script
+    return speaking
+
+
+async def exchange_all(proxy, provider, speaker, plan):
     """Ask for each of the plan in turn on one connection, and hold both sides against the oracle."""
-    speaker = Speaker()
-    provider.hang_up()
-    provider.script = speaker.script
+    speaker.messages.clear()
     # What the broker remembers would be printed with a failing example.
     proxy.broker.asked.clear()
     async with contextlib.AsyncExitStack() as stack:
@@ -189,15 +194,15 @@ async def exchange_all(proxy, provider, plan):
 
 @ORDINARY
 @given(plan=exchanges)
-async def test_legal_messages_arrive_as_they_were_sent(proxy, provider, plan):
-    await exchange_all(proxy, provider, plan)
+async def test_legal_messages_arrive_as_they_were_sent(proxy, provider, speaker, plan):
+    await exchange_all(proxy, provider, speaker, plan)
 
 
 @pytest.mark.soak
 @SOAK
 @given(plan=exchanges)
-async def test_ten_thousand_legal_messages_arrive_as_they_were_sent(proxy, provider, plan):
-    await exchange_all(proxy, provider, plan)
+async def test_ten_thousand_legal_messages_arrive_as_they_were_sent(proxy, provider, speaker, plan):
+    await exchange_all(proxy, provider, speaker, plan)
 
 
 def post(*fields, body=b""):

@@ -44,7 +44,7 @@ def fits(fate, *, seen, refusals, is_partial):
     return len(refusals) == 1 and refusals[0] in fate.refusal
 
 
-def check_messages(watcher, port, jwt):
+def check_messages(watcher, port):
     """Hold what the provider got against what no request may carry."""
     assert not any(seen.is_malformed for seen in watcher.connections)
     for message in watcher.messages:
@@ -52,25 +52,33 @@ def check_messages(watcher, port, jwt):
         trailers = {name.lower().replace(b"_", b"-") for name, _ in message.trailers}
         assert message.values(b"host") == [b"127.0.0.1:%d" % port]
         assert message.values(b"authorization") == [b"Bearer provider-token"]
-        assert not any(jwt in part for field in message.fields + message.trailers for part in field)
+        assert not any(JWT.encode() in part for field in message.fields + message.trailers for part in field)
         assert not names & NEVER_SENT
         assert not trailers & NEVER_TRAILERS
         assert not any(name.startswith(b"sidecar-") for name in names | trailers)
+
+
+def test_the_corpus_has_the_credential_that_the_proxy_knows(jwt):
+    assert jwt == JWT
 
 
 def test_no_case_hides_another():
     assert len(CASES) == sum(len(area.CASES) for area in AREAS)
 
 
-async def observed(proxy, provider, pieces):
-    """Send the pieces; return what the provider saw and all that the caller got."""
-    watcher = Watcher()
-    provider.hang_up()
-    provider.script = watcher.script
+@pytest.fixture
+def watcher(provider):
+    watching = Watcher()
+    provider.script = watching.script
+    return watching
+
+
+async def received_for(proxy, pieces):
+    """Send the pieces; return all that the caller got."""
     async with calling(proxy.listener.port) as caller:
         await caller.send(*pieces)
         received, _ = await caller.read_to_end()
-    return watcher, received
+    return received
 
 
 def check(case, watcher, received):
@@ -94,32 +102,32 @@ def bytes_of(case, provider):
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_a_request_is_refused_or_becomes_one_message(proxy, provider, jwt, caplog, name):
-    assert jwt == JWT
+async def test_a_request_is_refused_or_becomes_one_message(proxy, provider, watcher, caplog, name):
     caplog.set_level(logging.DEBUG)
 
-    watcher, received = await observed(proxy, provider, [bytes_of(CASES[name], provider)])
+    received = await received_for(proxy, [bytes_of(CASES[name], provider)])
 
     check(CASES[name], watcher, received)
-    check_messages(watcher, provider.port, jwt.encode())
+    check_messages(watcher, provider.port)
     assert CANARY not in caplog.text
-    assert jwt not in caplog.text
+    assert JWT not in caplog.text
     assert faults(caplog.records) == []
 
 
 @pytest.mark.parametrize("area", AREAS, ids=lambda area: area.__name__.rpartition(".")[2])
-async def test_where_a_packet_ends_changes_nothing(proxy, provider, jwt, caplog, area):
+async def test_where_a_packet_ends_changes_nothing(proxy, provider, watcher, caplog, area):
     for name in sorted(area.CASES):
         draw = random.Random(name)
         data = bytes_of(CASES[name], provider)
         cuts = sorted(draw.sample(range(1, min(len(data), 2_000)), 3))
         pieces = [data[start:end] for start, end in itertools.pairwise([0, *cuts, len(data)])]
 
-        watcher, received = await observed(proxy, provider, pieces)
+        await watcher.clear()
+        received = await received_for(proxy, pieces)
 
         try:
             check(CASES[name], watcher, received)
-            check_messages(watcher, provider.port, jwt.encode())
+            check_messages(watcher, provider.port)
         except AssertionError as error:
             raise AssertionError(f"{name}, cut at {cuts}") from error
     assert faults(caplog.records) == []

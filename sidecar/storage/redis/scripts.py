@@ -63,8 +63,11 @@ local kept = redis.call('HGET', KEYS[1], ARGV[1])
 local prefix = ARGV[3] .. ':'
 if not kept or string.sub(kept, 1, #prefix) ~= prefix then return 'stale' end
 local note = redis.call('HGET', KEYS[1], ARGV[2])
-if note and string.sub(note, 1, #prefix) == prefix
-    and tonumber(string.sub(note, #prefix + 1)) > tonumber(ARGV[4]) then return 'standing' end
+if note and string.sub(note, 1, #prefix) == prefix then
+    local ends = tonumber(string.sub(note, #prefix + 1))
+    if ends > tonumber(ARGV[5]) then redis.call('HSET', KEYS[1], ARGV[2], prefix .. ARGV[5]) end
+    if ends > tonumber(ARGV[4]) then return 'standing' end
+end
 redis.call('HSET', KEYS[1], ARGV[2], prefix .. ARGV[5])
 return 'started'
 """)

@@ -125,7 +125,12 @@ class SqliteRecords:
                 " WHERE notes.version <> excluded.version OR notes.until <= ?",
                 (self._app, grant, version, until, now),
             ).rowcount
-            return Spending.STARTED if started else Spending.STANDING
+            if started:
+                return Spending.STARTED
+            sql.execute(
+                "UPDATE notes SET until = min(until, ?) WHERE app = ? AND id = ?", (until, self._app, grant)
+            )
+            return Spending.STANDING
 
         return await self._writes.run(self._database.run(write))
 

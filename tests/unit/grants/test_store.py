@@ -341,6 +341,7 @@ async def test_a_grant_that_does_not_open_is_told_to_the_operator_and_not_to_the
         with caplog.at_level(logging.ERROR), pytest.raises(StoreUnavailableError) as refused:
             await ask
         assert "'k2'" in caplog.text
+        assert grant.id in caplog.text
         assert "k2" not in refused.value.detail
         assert refused.value.retry_after is not None
 

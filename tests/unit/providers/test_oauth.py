@@ -148,6 +148,12 @@ async def test_a_spent_refresh_token_is_refused(box, endpoint):
     assert (error.verdict, error.code) == (Verdict.REFUSED, "invalid_grant")
 
 
+async def test_a_token_that_is_no_unicode_is_judged_by_the_provider(box, endpoint):
+    failure = await error_of(endpoint.refresh(provider_of(box), Secret("rt-\ud800")))
+
+    assert (failure.verdict, box.token_calls) == (Verdict.REFUSED, 1)
+
+
 async def test_a_wrong_client_secret_refuses_nobodys_grant(box, endpoint):
     pair = box.issue("alice")
     box.token_endpoint.reset()

@@ -54,6 +54,8 @@ def files(**settings: object) -> dict[str, object]:
         ({"listen": {"ops": "0.0.0.0:4101", "control": "0.0.0.0:4102"}}, []),
         ({"listen": {"ops": "127.0.0.1:4100"}}, ["listen.ops"]),
         ({"listen": {"control": "0.0.0.0:4101"}}, ["listen.control"]),
+        ({"public_url": "https://notes.example.com/side-car/"}, []),
+        ({"public_url": "https://notes.example.com/side%20car"}, ["public_url"]),
         ({"admin": {"keys": [KEY, KEY]}}, ["admin.keys[1]"]),
         ({"admin": {"keys": [KEY]}, "listen": {"keys": [KEY]}}, ["admin.keys[0]"]),
         (
