@@ -131,7 +131,7 @@ class App:
         parts = self._parts
         parts.health.draining()
         await parts.proxy.stop()
-        # Side by side: a stalled call on the control listener must not use up the time that a token set needs.
+        # Side by side: a stalled control call must not use up the time that a token set needs.
         await asyncio.gather(self._persist(), parts.control.stop())
         # What came in on the control listener while that was going on.
         await parts.flow.close()
