@@ -4,7 +4,7 @@ Some clients can set a base URL, some only a proxy, some only a Host, and some n
 forms end in one `Address`, so nothing after this module knows them. Where two forms disagree the request is
 refused: a guess would send one provider's token to another.
 
-Scope: pure (CONTRACT §3). CONNECT is refused by `framing`; listeners of one provider come with tunnels.
+Scope: pure. CONNECT is refused by `framing`; listeners of one provider come with tunnels.
 """
 
 from __future__ import annotations

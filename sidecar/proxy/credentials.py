@@ -4,7 +4,7 @@ Every SDK sends its API key somewhere else, and to them our caller's JWT is that
 at, because a credential that was overlooked would travel on to the provider. Two different ones are refused:
 picking one would let whoever can add a header choose who the caller is.
 
-Scope: reading (CONTRACT §3). Whether the credential is good is `sidecar.identity`; removing is `rewrite`.
+Scope: reading. Whether the credential is good is `sidecar.identity`; removing is `rewrite`.
 """
 
 from __future__ import annotations

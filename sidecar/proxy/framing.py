@@ -2,7 +2,7 @@
 
 llhttp accepts messages whose meaning depends on the reader: two credentials, a doubled Host, a length beside
 a transfer coding, `Content_Length`. Whoever stands behind us may read them the other way, and the difference
-is a request that was never authorised (request smuggling). CONTRACT §5 refuses them all with 400.
+is a request that was never authorised (request smuggling). All of them are refused with 400.
 
 Scope: pure checks of one head, and how its body ends. Bytes that are no HTTP at all never get here.
 """

@@ -4,7 +4,7 @@ A listener on loopback is reachable from every page in the user's browser: a pag
 127.0.0.1 (DNS rebinding) or simply post to localhost. The page cannot choose the Host field, nor leave out
 Origin and Sec-Fetch-Site, so these are asked first. On a network, a key is asked too.
 
-Scope: pure checks (CONTRACT §2). The listeners of one process are known only once they are bound, so
+Scope: pure checks. The listeners of one process are known only once they are bound, so
 `OwnListeners` grows while it starts.
 """
 

@@ -4,7 +4,7 @@ Paging is done by following `Link`, uploads by following `Location`. A client th
 URL leaves the sidecar and takes the user's JWT along, so references that stay under the provider come back in
 the caller's form. References to anywhere else, and relative ones, mean the same on both sides and stay.
 
-Scope: the values of three fields in prefix form (CONTRACT §5). Bodies are never touched.
+Scope: the values of three fields in prefix form. Bodies are never touched.
 """
 
 from __future__ import annotations

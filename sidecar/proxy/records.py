@@ -3,7 +3,7 @@
 A record that carried a path, a query or a subject would be a list of what people did; it says which provider
 was called, how it ended, how long it took and how much went by.
 
-Scope: collecting and giving out. Labels come from closed sets (CONTRACT §10).
+Scope: collecting and giving out. Labels come from closed sets.
 """
 
 from __future__ import annotations

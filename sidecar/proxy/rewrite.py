@@ -1,4 +1,4 @@
-"""Make the head that goes out from the head that came in, and change nothing else (CONTRACT §5).
+"""Make the head that goes out from the head that came in, and change nothing else.
 
 Two mistakes are expensive here: a field that should have stayed behind (the user's JWT at a provider) and a
 field that was made up or lost (a client that no longer works). So the rules are tables, everything that no

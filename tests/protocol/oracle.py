@@ -1,4 +1,4 @@
-"""What the proxy may change on the way, as CONTRACT §5 lists it: messages in, messages out.
+"""What the proxy may change on the way: messages in, messages out.
 
 The second opinion on `sidecar.proxy.rewrite`, written from the contract alone and used by the property tests:
 whatever is not named here has to arrive as it was sent, byte for byte.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 Field = tuple[bytes, bytes]
 
-# RFC 9110 §7.6.1 and CONTRACT §5: fields about one connection.
+# RFC 9110 §7.6.1: fields about one connection.
 HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -77,7 +77,7 @@ class Say:
 
 
 def expected_target(ask: Ask) -> bytes:
-    """Return the target the provider gets (CONTRACT §3)."""
+    """Return the target the provider gets."""
     if ask.form == "prefix" and ask.target.startswith(b"//"):
         return ask.target[1:]
     return ask.target

@@ -1,4 +1,4 @@
-"""Whatever is legal arrives as it was sent, both ways, but for what CONTRACT §5 lists."""
+"""Whatever is legal arrives as it was sent, both ways, but for what `oracle` lists."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ TRAILERS: Cases = (
         },
     )
     | table(
-        "CONTRACT §8: what follows the last chunk has a size, too",
+        "what follows the last chunk has a size, too",
         (passed("hello", goes_on=None), broken(400, 431)),
         {
             "a trailer of 100 KB": chunked(f"5\r\nhello\r\n0\r\nX: {'a' * 100_000}\r\n\r\n"),

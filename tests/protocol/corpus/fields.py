@@ -132,7 +132,7 @@ LINE_ENDS: Cases = table(
 )
 
 UNDERSCORES: Cases = table(
-    "CONTRACT §5: a framing, credential or control name spelled with an underscore",
+    "a framing, credential or control name spelled with an underscore",
     DECLINED,
     {
         f"the name {name}": request(f"{name}: {CANARY}", line=GET)
@@ -159,7 +159,7 @@ UNDERSCORES: Cases = table(
         )
     },
 ) | table(
-    "CONTRACT §5: other names with underscores are names like any other",
+    "other names with underscores are names like any other",
     (passed(),),
     {
         f"the name {name}": request(f"{name}: 1", line=GET)
@@ -168,7 +168,7 @@ UNDERSCORES: Cases = table(
 )
 
 DOUBLED: Cases = table(
-    "CONTRACT §3: credentials and control fields stand once",
+    "credentials and control fields stand once",
     (declined(400, 401),),
     {
         "two Authorizations": request(AUTHORIZATION, line=GET),
@@ -187,7 +187,7 @@ DOUBLED: Cases = table(
 
 SIZES: Cases = (
     table(
-        "CONTRACT §8: 32 KiB and 100 fields",
+        "32 KiB and 100 fields",
         (declined(431), refused(431)),
         {
             "a long target": request(line=f"GET /api/{CANARY}{'a' * 40_000} HTTP/1.1"),
@@ -200,12 +200,12 @@ SIZES: Cases = (
         },
     )
     | table(
-        "CONTRACT §8: 32 KiB",
+        "32 KiB",
         (passed("", target=f"/x?{'a' * 30_000}"),),
         {"a target of 30 KB": request(line=f"GET /api/x?{'a' * 30_000} HTTP/1.1")},
     )
     | table(
-        "CONTRACT §8: 100 fields",
+        "100 fields",
         (passed(),),
         {"97 fields more": request(*(f"X-{n}: 1" for n in range(97)), line=GET)},
     )

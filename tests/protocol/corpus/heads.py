@@ -219,7 +219,7 @@ FIELDS: Replies = (
 )
 
 SIZES: Replies = table(
-    "DESIGN: bounded heads, on both sides",
+    "bounded heads, on both sides",
     BAD,
     {
         "a field of 1 MB": ok(f"X: {CANARY}{'a' * 1_000_000}", *HELLO, body="hello"),

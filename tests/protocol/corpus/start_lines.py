@@ -112,7 +112,7 @@ VERSIONS: Cases = table(
         )
     },
 ) | table(
-    "CONTRACT §5: versions we do not speak are 400",
+    "versions we do not speak are 400",
     (refused(400, 505), declined(400, 505)),
     {"version 1.2": request(f"X: {CANARY}", line="GET /api/x HTTP/1.2")},
 )
@@ -134,7 +134,7 @@ OTHERS: Cases = table(
 )
 
 METHODS: Cases = table(
-    "RFC 9110 §9.1, CONTRACT §5: unknown methods are 501, what is no token 400",
+    "RFC 9110 §9.1: unknown methods are 501, what is no token 400",
     (refused(400, 405, 501), declined(400, 405, 501)),
     {
         f"method {method!r}": request(f"X: {CANARY}", line=f"{method} /api/x HTTP/1.1")

@@ -41,7 +41,7 @@ FRAGMENTS: Cases = table(
 )
 
 FORMS: Cases = table(
-    "RFC 9112 §3.2, CONTRACT §3: neither a path nor an absolute URL",
+    "RFC 9112 §3.2: neither a path nor an absolute URL",
     (declined(400, 403, 404, 405, 421),),
     {
         f"form {target!r}": request(line=f"{method} {target} HTTP/1.1")
@@ -116,7 +116,7 @@ PASSED: Cases = (
         },
     )
     | table(
-        "CONTRACT §3: a request target goes on byte for byte",
+        "a request target goes on byte for byte",
         (passed("", target="/a/../b//c/%2e%2E/%2F;x=1?u=http://h/?y&&%00"),),
         {
             "dots, slashes and escapes": request(
@@ -186,7 +186,7 @@ HOSTS: Cases = (
         },
     )
     | table(
-        "CONTRACT §2: a Host that is not ours",
+        "a Host that is not ours",
         (declined(421),),
         {
             f"a stranger's Host {value!r}": request(line=GET, host=f"Host: {value}")
@@ -201,7 +201,7 @@ HOSTS: Cases = (
         },
     )
     | table(
-        "CONTRACT §2: our own names, with any port or none",
+        "our own names, with any port or none",
         (passed(),),
         {
             f"our own Host {value!r}": request(line=GET, host=f"Host:{value}")
@@ -221,7 +221,7 @@ HOSTS: Cases = (
         },
     )
     | table(
-        "CONTRACT §3: a provider's Host takes the whole path",
+        "a provider's Host takes the whole path",
         (passed("", target="/api/x"),),
         {"a provider's Host": request(line=GET, host=f"Host: {NAMED}")},
     )
