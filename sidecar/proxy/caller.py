@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 from sidecar.errors import OverloadedError, RequestTimeoutError, SidecarError
 from sidecar.proxy.bodies import Upload, without_body
 from sidecar.proxy.deadlines import NEVER
+from sidecar.proxy.farewell import end_output
 from sidecar.proxy.gate import Arrival
 from sidecar.proxy.incoming import Incoming
 from sidecar.proxy.intake import Intake, reset_on_close
@@ -291,8 +292,7 @@ class CallerConnection(asyncio.BufferedProtocol):
             self.transport.close()
             return
         self._intake.update(len(self._waiting))
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        end_output(self.transport)
 
     def _close(self) -> None:
         self._state = State.ENDING

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sidecar.proxy.farewell import end_output
+
 if TYPE_CHECKING:
     from sidecar.errors import SidecarError
     from sidecar.proxy.framing import BodyFraming
@@ -58,7 +60,7 @@ class Tunnel:
         if self._has_provider_ended or not transport.can_write_eof():
             self._end()
             return
-        transport.write_eof()
+        end_output(transport)
 
     def body_failed(self, error: SidecarError) -> None:  # noqa: ARG002 - nobody is left to be told
         self._end()
@@ -88,7 +90,7 @@ class Tunnel:
         if is_lost or self._has_caller_ended or not transport.can_write_eof():
             self._end()
             return
-        transport.write_eof()
+        end_output(transport)
 
     def provider_full(self) -> None:
         self._incoming.connection.hold()
