@@ -46,13 +46,22 @@ async def test_every_write_is_heard_by_whoever_shares_the_store(stores: Stores) 
     assert heard == [ALICE] * 3
 
 
-async def test_the_writer_hears_itself(stores: Stores) -> None:
+async def test_the_writer_hears_itself_before_it_goes_on(stores: Stores) -> None:
     await current(stores)
-    heard = asyncio.Event()
-    stores.one.feed.listen(lambda tag: heard.set() if tag == BOB else None)
-    await stores.one.records.add(Record(id=new_grant_id(BOB), version=1, sealed=b""), revision=0)
+    heard: list[str] = []
+    stores.one.feed.listen(heard.append)
+    kept = Record(id=new_grant_id(BOB), version=1, sealed=b"")
 
-    await asyncio.wait_for(heard.wait(), 5)
+    await stores.one.records.add(kept, revision=0)
+    assert heard[:1] == [BOB]
+
+    heard.clear()
+    await stores.one.records.replace(Record(id=kept.id, version=2, sealed=b""), version=1)
+    assert heard[:1] == [BOB]
+
+    heard.clear()
+    await stores.one.records.remove(kept.id)
+    assert heard[:1] == [BOB]
 
 
 async def test_what_changed_nothing_and_other_apps_are_not_heard(stores: Stores) -> None:

@@ -40,7 +40,7 @@ def redis_storage(url: RedisUrl, *, app: str, clock: Clock) -> Storage:
         await link.close()
 
     return Storage(
-        records=RedisRecords(link, keys),
+        records=RedisRecords(link, keys, tell=feed.tell),
         leases=RedisLeases(link, keys),
         nonces=RedisNonces(link, keys),
         feed=feed,

@@ -64,6 +64,10 @@ class RedisFeed:
     def listen(self, heard: Callable[[str], None]) -> Callable[[], None]:
         return self._listeners.listen(heard)
 
+    def tell(self, tag: str) -> None:
+        """Let this process hear at once of what it wrote itself; the others hear by push."""
+        self._listeners.tell(tag)
+
     @property
     def is_current(self) -> bool:
         return self._heard_at is not None and self._clock.monotonic() - self._heard_at < CURRENT_FOR

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sidecar.errors import StoreUnavailableError
 from sidecar.grants.model import GrantId
 from sidecar.grants.records import Record, RecordPage, Spending, UserRecords
 from sidecar.grants.sealing import ID_PREFIX, user_of
@@ -21,9 +22,13 @@ from sidecar.storage.redis.scripts import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sidecar.grants.model import UserTag
     from sidecar.storage.redis.keys import Keys
+    from sidecar.storage.redis.library import Argument
     from sidecar.storage.redis.link import RedisLink
+    from sidecar.storage.redis.scripts import Script
 
 SCAN_COUNT: Final = 500
 """Keys looked at per SCAN: below a millisecond of the server's one thread."""
@@ -34,11 +39,13 @@ CURSOR_DIGITS: Final = 20
 class RedisRecords:
     """`GrantRecords` shared by every process that uses the server."""
 
-    __slots__ = ("_keys", "_link")
+    __slots__ = ("_keys", "_link", "_tell")
 
-    def __init__(self, link: RedisLink, keys: Keys) -> None:
+    def __init__(self, link: RedisLink, keys: Keys, *, tell: Callable[[str], None]) -> None:
+        """`tell` is told the tag of every user written here, before the writer goes on."""
         self._link = link
         self._keys = keys
+        self._tell = tell
 
     async def of_user(self, user: UserTag) -> UserRecords:
         fields = await self._link.call("HGETALL", self._keys.user(user))
@@ -56,21 +63,21 @@ class RedisRecords:
         if user is None:
             raise ValueError("a record's id names its user; this one does not")
         arguments = (self._keys.changes, user, revision, record.id, _value(record))
-        return bool(await self._link.run(ADD, self._keys.user(user), *arguments))
+        return await self._write(ADD, user, *arguments)
 
     async def replace(self, record: Record, *, version: int) -> bool:
         user = user_of(record.id)
         if user is None:
             return False
         arguments = (self._keys.changes, user, version, record.id, _value(record), note_field(record.id))
-        return bool(await self._link.run(REPLACE, self._keys.user(user), *arguments))
+        return await self._write(REPLACE, user, *arguments)
 
     async def remove(self, grant: GrantId) -> bool:
         user = user_of(grant)
         if user is None:
             return False
         arguments = (self._keys.changes, user, grant, note_field(grant))
-        return bool(await self._link.run(REMOVE, self._keys.user(user), *arguments))
+        return await self._write(REMOVE, user, *arguments)
 
     async def page(self, *, after: str, limit: int) -> RecordPage:
         """Walk with SCAN; `after` is its cursor, and a text that is none ends the walk."""
@@ -111,6 +118,18 @@ class RedisRecords:
 
     async def ping(self) -> None:
         await self._link.call("PING")
+
+    async def _write(self, script: Script, user: UserTag, *arguments: Argument) -> bool:
+        """Run a script that writes; its pushes take a moment, so this process is told before we return."""
+        try:
+            is_written = bool(await self._link.run(script, self._keys.user(user), *arguments))
+        except StoreUnavailableError:
+            # It may have been done all the same.
+            self._tell(user)
+            raise
+        if is_written:
+            self._tell(user)
+        return is_written
 
     async def _scan(self, cursor: str, *, count: int) -> tuple[str, list[bytes]]:
         answer = await self._link.call("SCAN", cursor, "MATCH", self._keys.every_user, "COUNT", count)
