@@ -61,15 +61,6 @@ def parse_store_url(text: str) -> StoreUrl:
     raise ValueError(f"not a store this version knows; {ACCEPTED}")
 
 
-def check_store_url(text: str) -> str | None:
-    """Return what is wrong with a store's URL, none if nothing is; the answer is safe to show."""
-    try:
-        parse_store_url(text)
-    except ValueError as exc:
-        return str(exc)
-    return None
-
-
 def _sqlite(path: str) -> SqliteUrl:
     if not path.startswith("/") or path.endswith("/"):
         raise ValueError("a SQLite store is written sqlite:///absolute/path/to/file.db")

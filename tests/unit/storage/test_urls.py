@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from sidecar.secret import Secret
-from sidecar.storage.urls import MemoryUrl, RedisUrl, SqliteUrl, check_store_url, parse_store_url
+from sidecar.settings.addresses import check_store
+from sidecar.storage.urls import MemoryUrl, RedisUrl, SqliteUrl, parse_store_url
 
 PASSWORD = "hunter2-canary"
 
@@ -54,15 +55,23 @@ BAD = [
 @pytest.mark.parametrize(("text", "url"), GOOD.items())
 def test_a_store_is_read_from_its_url(text: str, url: object) -> None:
     assert parse_store_url(text) == url
-    assert check_store_url(text) is None
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_the_settings_accept_what_the_store_reads(text: str) -> None:
+    check_store(text)
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_the_settings_refuse_what_the_store_does_not_read(text: str) -> None:
+    with pytest.raises(ValueError):
+        check_store(text)
 
 
 @pytest.mark.parametrize("text", BAD)
 def test_what_is_no_store_is_refused_with_a_word_on_what_is(text: str) -> None:
-    problem = check_store_url(text)
-
-    assert problem is not None
-    assert "redis" in problem.lower() or "sqlite" in problem.lower()
+    with pytest.raises(ValueError, match=r"(?i)redis|sqlite"):
+        parse_store_url(text)
 
 
 @pytest.mark.parametrize(
