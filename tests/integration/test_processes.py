@@ -176,11 +176,12 @@ async def hold_two_token_calls(outside, sidecar):
 
 async def until_served(outside, sidecar, *, user):
     """Do what `Retry-After` asks a caller to do, until the answer is another one than to wait."""
-    while True:
-        reply = await outside.call(sidecar, user=user)
-        if reply.code != "refresh_unavailable":
-            return reply
-        await asyncio.sleep(0.2)
+    async with asyncio.timeout(60):
+        while True:
+            reply = await outside.call(sidecar, user=user)
+            if reply.code != "refresh_unavailable":
+                return reply
+            await asyncio.sleep(0.2)
 
 
 def end_leases(redis_server, app):
